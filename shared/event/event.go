@@ -142,7 +142,7 @@ func (d *Doc) Labels() { d.Buf = append(d.Buf, d.labels...) }
 func (d *Doc) MarkSource(a netip.Addr)      { d.src = side{len(d.Buf) - d.start, a} }
 func (d *Doc) MarkDestination(a netip.Addr) { d.dst = side{len(d.Buf) - d.start, a} }
 
-// SetOrigin puts o's names in form once for all its records; log.group, log.stream and log.owner come from it.
+// Prepare puts o's names in form once for all its records; log.group, log.stream and log.owner come from it.
 func (o *Origin) Prepare() {
 	b := AppendString([]byte(`,"group":`), []byte(o.LogGroup))
 	b = AppendString(append(b, `,"stream":`...), []byte(o.LogStream))
@@ -198,8 +198,11 @@ func (d *Doc) appendHash(dst, raw []byte) []byte {
 func (c *Chunk) ID(r *Record) []byte  { return c.Buf[r.ID[0]:r.ID[1]] }
 func (c *Chunk) Doc(r *Record) []byte { return c.Buf[r.Start:r.End] }
 
+// Next empties c but for its addresses, which go on being numbered, and keeps its memory.
+func (c *Chunk) Next() { c.Buf, c.Records = c.Buf[:0], c.Records[:0] }
+
 // Reset empties c and keeps its memory.
 func (c *Chunk) Reset() {
-	c.Buf, c.Records = c.Buf[:0], c.Records[:0]
+	c.Next()
 	c.Addresses.Reset()
 }

@@ -112,6 +112,8 @@ func ofCode(code string) (Kind, bool) {
 		return Throttled, true
 	case "InternalError", "ServiceUnavailable", "RequestTimeout", "InternalServerException":
 		return Unavailable, true
+	case "InvalidArgument", "KeyTooLongError", "InvalidBucketName":
+		return BadInput, true
 	}
 	return Throttled, strings.HasPrefix(code, "Throttl")
 }
