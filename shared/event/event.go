@@ -110,7 +110,8 @@ func (d *Doc) Reset(offset int64) {
 // Drop takes back what was appended since Reset.
 func (d *Doc) Drop() { d.Buf = d.Buf[:d.start] }
 
-// Begin opens the document with @timestamp (ms since 1970), log.* and the first members of event, which it leaves open:
+// Begin opens the document with @timestamp (ms since 1970), log.* and the first members of event, which it leaves open;
+// event.id is d.ID when that is set by then, else the log event's id:
 // the format goes on with `,"member":…` and closes event with "}".
 func (d *Doc) Begin(ms int64) {
 	d.Time = ms
@@ -122,9 +123,13 @@ func (d *Doc) Begin(ms int64) {
 		b = append(b, o.log...)
 	}
 	d.Buf = append(b, d.ingested...)
-	if o := d.Origin; o != nil && len(o.ID) > 0 {
+	id := d.ID
+	if d.Origin != nil && len(id) == 0 {
+		id = d.Origin.ID
+	}
+	if len(id) > 0 {
 		d.Buf = append(d.Buf, `,"id":`...)
-		d.Buf = AppendString(d.Buf, o.ID)
+		d.Buf = AppendString(d.Buf, id)
 	}
 }
 

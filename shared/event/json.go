@@ -12,9 +12,9 @@ const (
 	hex   = "0123456789abcdef"
 )
 
-// dirty marks the bytes of w that JSON does not take as they are: below 0x20, above 0x7e, quote and backslash.
-// It may mark bytes above a marked one too, so only the lowest mark is exact.
-func dirty(w uint64) uint64 {
+// Dirty marks with 0x80 the bytes of w, eight bytes of text in little-endian order, that JSON or a terminal does not take as they
+// are: below 0x20, above 0x7e, quote and backslash. It may mark bytes above a marked one too: only the lowest mark is exact.
+func Dirty(w uint64) uint64 {
 	quote := w ^ ones*'"'
 	slash := w ^ ones*'\\'
 	del := w ^ ones*0x7f
@@ -28,7 +28,7 @@ func Plain(s []byte) bool { return plain(s) == len(s) }
 func plain(s []byte) int {
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		if dirty(binary.LittleEndian.Uint64(s[i:])) != 0 {
+		if Dirty(binary.LittleEndian.Uint64(s[i:])) != 0 {
 			break
 		}
 	}
