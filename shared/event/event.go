@@ -113,7 +113,10 @@ func (d *Doc) Drop() { d.Buf = d.Buf[:d.start] }
 // Begin opens the document with @timestamp (ms since 1970), log.* and the first members of event, which it leaves open;
 // event.id is d.ID when that is set by then, else the log event's id:
 // the format goes on with `,"member":…` and closes event with "}".
-func (d *Doc) Begin(ms int64) {
+func (d *Doc) Begin(ms int64) { d.BeginLog(ms, nil) }
+
+// BeginLog is Begin with more members of log, each led by a comma.
+func (d *Doc) BeginLog(ms int64, log []byte) {
 	d.Time = ms
 	b := append(d.Buf, `{"@timestamp":"`...)
 	b = d.Calendar.AppendTime(b, ms)
@@ -122,6 +125,7 @@ func (d *Doc) Begin(ms int64) {
 	if o := d.Origin; o != nil {
 		b = append(b, o.log...)
 	}
+	b = append(b, log...)
 	d.Buf = append(b, d.ingested...)
 	id := d.ID
 	if d.Origin != nil && len(id) == 0 {
