@@ -3,6 +3,7 @@
 package address
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"unsafe"
@@ -18,22 +19,21 @@ var special6 = prefixes("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000
 
 var global6 = netip.MustParsePrefix("2000::/3")
 
-// mixed marks the first octets that hold both public and special addresses; whole holds those that are special throughout.
-var mixed, whole = octets()
-
-func octets() (mixed, whole [256]bool) {
+// octets holds the special prefixes that begin with each octet; most have none.
+var octets = func() (table [256][]prefix4) {
 	for _, p := range special {
-		a := p.Addr().As4()
-		if p.Bits() > 8 {
-			mixed[a[0]] = true
-			continue
-		}
-		for n := range 1 << (8 - p.Bits()) {
-			whole[int(a[0])+n] = true
+		first, mask := key(p.Addr().As4()), ^uint32(0)<<(32-p.Bits())
+		for n := range 1 << max(0, 8-p.Bits()) {
+			o := first>>24 + uint32(n)
+			table[o] = append(table[o], prefix4{first, mask})
 		}
 	}
-	return mixed, whole
-}
+	return table
+}()
+
+type prefix4 struct{ net, mask uint32 }
+
+func key(b [4]byte) uint32 { return binary.BigEndian.Uint32(b[:]) }
 
 func prefixes(list ...string) []netip.Prefix {
 	out := make([]netip.Prefix, len(list))
@@ -49,8 +49,7 @@ func Public(a netip.Addr) bool {
 	a = a.Unmap()
 	switch {
 	case a.Is4():
-		b := a.As4()
-		return public4(b)
+		return public4(a.As4())
 	case !global6.Contains(a):
 		return false
 	}
@@ -63,18 +62,28 @@ func Public(a netip.Addr) bool {
 }
 
 func public4(b [4]byte) bool {
-	if whole[b[0]] {
-		return false
-	}
-	if mixed[b[0]] {
-		a := netip.AddrFrom4(b)
-		for _, p := range special {
-			if p.Contains(a) {
-				return false
-			}
+	for _, p := range octets[b[0]] {
+		if key(b)&p.mask == p.net {
+			return false
 		}
 	}
 	return true
+}
+
+// PublicPrefix reports whether every address of p, which must be unmapped, is public.
+func PublicPrefix(p netip.Prefix) bool {
+	special := special
+	if p.Addr().Is6() {
+		if special = special6; p.Bits() < global6.Bits() || !global6.Contains(p.Addr()) {
+			return false
+		}
+	}
+	for _, s := range special {
+		if s.Overlaps(p) {
+			return false
+		}
+	}
+	return p.IsValid()
 }
 
 // Parse reads an address in text form and unmaps it. It refuses zones, prefixes, blanks and octets with leading zeros.
@@ -126,10 +135,14 @@ var seed = rand.Uint64() | 1
 // concurrent use.
 type Table struct {
 	list  []netip.Addr
-	keys  []uint32 // open addressing over IPv4, slots hold number+1
-	slots []int32
+	slots []slot // open addressing over IPv4
 	n4    int
 	six   map[netip.Addr]int32
+}
+
+type slot struct {
+	key  uint32
+	plus int32 // number+1; 0 when the slot is free
 }
 
 // Number returns the number of a, giving it the next one when it is new. a must be valid and unmapped.
@@ -145,17 +158,16 @@ func (t *Table) Number(a netip.Addr) int32 {
 		t.six[a] = n
 		return n
 	}
-	if t.n4*2 >= len(t.keys) {
+	if t.n4*2 >= len(t.slots) {
 		t.grow()
 	}
-	b := a.As4()
-	k := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	i := t.slot(k)
-	if t.slots[i] == 0 {
-		t.keys[i], t.slots[i] = k, t.add(a)+1
+	k := key(a.As4())
+	s := t.slot(k)
+	if s.plus == 0 {
+		*s = slot{k, t.add(a) + 1}
 		t.n4++
 	}
-	return t.slots[i] - 1
+	return s.plus - 1
 }
 
 func (t *Table) add(a netip.Addr) int32 {
@@ -163,23 +175,22 @@ func (t *Table) add(a netip.Addr) int32 {
 	return int32(len(t.list) - 1)
 }
 
-func (t *Table) slot(k uint32) uint32 {
-	mask := uint32(len(t.keys) - 1)
-	i := uint32(uint64(k)*seed>>33) & mask
-	for t.slots[i] != 0 && t.keys[i] != k {
-		i = (i + 1) & mask
+// slot is where k is, or the free one where it belongs.
+func (t *Table) slot(k uint32) *slot {
+	mask := uint32(len(t.slots) - 1)
+	for i := uint32(uint64(k)*seed>>32) & mask; ; i = (i + 1) & mask {
+		if s := &t.slots[i]; s.plus == 0 || s.key == k {
+			return s
+		}
 	}
-	return i
 }
 
 func (t *Table) grow() {
-	keys, slots := t.keys, t.slots
-	n := max(64, 2*len(keys))
-	t.keys, t.slots = make([]uint32, n), make([]int32, n)
-	for j, s := range slots {
-		if s != 0 {
-			i := t.slot(keys[j])
-			t.keys[i], t.slots[i] = keys[j], s
+	old := t.slots
+	t.slots = make([]slot, max(64, 2*len(old)))
+	for _, s := range old {
+		if s.plus != 0 {
+			*t.slot(s.key) = s
 		}
 	}
 }
