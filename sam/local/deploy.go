@@ -1,0 +1,160 @@
+package local
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// deployTimeout bounds one CloudFormation operation; 10 to 20 s are usual.
+const deployTimeout = 5 * time.Minute
+
+// deploy makes the engine run what was built, by CloudFormation, unless it does already.
+func (c Config) deploy(ctx context.Context, st *state, s *Stack, b *built) error {
+	parameters := c.parameters(s, b.parameters)
+	fingerprint := digest(b.template, fmt.Append(nil, parameters))
+	if st.Deployed == fingerprint {
+		return nil
+	}
+	c.Log("stack: deploying")
+	if err := s.upload(ctx, b); err != nil {
+		return fmt.Errorf("upload artifacts: %w", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("deploy stack: not done after %s", deployTimeout))
+	defer cancel()
+	if err := s.apply(ctx, b.template, parameters); err != nil {
+		return fmt.Errorf("deploy stack: %w", err)
+	}
+	return st.change(func() { st.Deployed, st.Stack = fingerprint, *s })
+}
+
+// parameters are what differs from AWS, as far as the template declares it, and what the caller wants.
+func (c Config) parameters(s *Stack, declared map[string]bool) map[string]string {
+	set := map[string]string{
+		"Architecture":   map[string]string{"amd64": "x86_64"}[runtime.GOARCH],
+		"SearchEndpoint": s.Search,
+		"SearchAuth":     "basic",
+	}
+	set["Architecture"] = cmp.Or(set["Architecture"], runtime.GOARCH)
+	maps.DeleteFunc(set, func(name, _ string) bool { return !declared[name] })
+	maps.Copy(set, c.Parameters)
+	return set
+}
+
+func (s *Stack) upload(ctx context.Context, b *built) error {
+	client := s.S3()
+	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(artifactBucket)}); err != nil {
+		return err
+	}
+	for key, content := range b.objects {
+		if _, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(artifactBucket), Key: aws.String(key), Body: bytes.NewReader(content)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply creates or updates the stack, waits, and fills s from it.
+func (s *Stack) apply(ctx context.Context, template []byte, parameters map[string]string) error {
+	client, name := cloudformation.NewFromConfig(s.AWSConfig()), aws.String(stackName)
+	var ps []types.Parameter
+	for _, k := range slices.Sorted(maps.Keys(parameters)) {
+		ps = append(ps, types.Parameter{ParameterKey: aws.String(k), ParameterValue: aws.String(parameters[k])})
+	}
+	capabilities := []types.Capability{types.CapabilityCapabilityIam, types.CapabilityCapabilityNamedIam, types.CapabilityCapabilityAutoExpand}
+	if _, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: name}); err != nil {
+		_, err = client.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: name, TemplateBody: aws.String(string(template)), Parameters: ps, Capabilities: capabilities})
+		if err != nil {
+			return err
+		}
+	} else {
+		_, err = client.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: name, TemplateBody: aws.String(string(template)), Parameters: ps, Capabilities: capabilities})
+		if err != nil && !strings.Contains(err.Error(), "No updates are to be performed") {
+			return err
+		}
+	}
+	stack, err := settled(ctx, client)
+	if err != nil {
+		return err
+	}
+	if stack.StackStatus != types.StackStatusCreateComplete && stack.StackStatus != types.StackStatusUpdateComplete {
+		return fmt.Errorf("it is %s: %w", stack.StackStatus, failures(ctx, client))
+	}
+	return s.describe(ctx, client, stack)
+}
+
+// settled waits until CloudFormation is done with the stack.
+func settled(ctx context.Context, client *cloudformation.Client) (stack types.Stack, err error) {
+	waited := poll(ctx, 300*time.Millisecond, func() bool {
+		var out *cloudformation.DescribeStacksOutput
+		out, err = client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(stackName)})
+		if err != nil {
+			return true
+		}
+		stack = out.Stacks[0]
+		return !strings.HasSuffix(string(stack.StackStatus), "_IN_PROGRESS")
+	})
+	if waited != nil {
+		return stack, context.Cause(ctx)
+	}
+	return stack, err
+}
+
+// failures is what CloudFormation says of each resource that failed.
+func failures(ctx context.Context, client *cloudformation.Client) error {
+	out, err := client.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: aws.String(stackName)})
+	if err != nil {
+		return err
+	}
+	var all []error
+	for _, e := range out.StackEvents {
+		if strings.HasSuffix(string(e.ResourceStatus), "_FAILED") {
+			all = append(all, fmt.Errorf("%s: %s", aws.ToString(e.LogicalResourceId), aws.ToString(e.ResourceStatusReason)))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// describe fills s from the deployed stack.
+func (s *Stack) describe(ctx context.Context, client *cloudformation.Client, stack types.Stack) error {
+	id, err := arn.Parse(aws.ToString(stack.StackId))
+	if err != nil {
+		return err
+	}
+	s.Account, s.Outputs, s.Machines = id.AccountID, map[string]string{}, map[string]string{}
+	for _, o := range stack.Outputs {
+		s.Outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+	}
+	out, err := client.DescribeStackResources(ctx, &cloudformation.DescribeStackResourcesInput{StackName: aws.String(stackName)})
+	if err != nil {
+		return err
+	}
+	buckets := map[string]*string{
+		"Landing": &s.LandingBucket, "Work": &s.WorkBucket, "Quarantine": &s.QuarantineBucket, "Archive": &s.ArchiveBucket, "Data": &s.DataBucket,
+	}
+	for _, r := range out.StackResources {
+		id := aws.ToString(r.PhysicalResourceId)
+		switch aws.ToString(r.ResourceType) {
+		case "AWS::StepFunctions::StateMachine":
+			s.Machines[strings.TrimPrefix(id[strings.LastIndexByte(id, ':')+1:], stackName+"-")] = id
+		case "AWS::S3::Bucket":
+			if b := buckets[strings.TrimSuffix(aws.ToString(r.LogicalResourceId), "Bucket")]; b != nil {
+				*b = id
+			}
+		}
+	}
+	return nil
+}
