@@ -1,0 +1,248 @@
+package authlog
+
+import (
+	"strings"
+
+	"stepsiem/shared/address"
+	"stepsiem/shared/event"
+)
+
+// entry is what one line says; its strings look into the line. What is "" is not in the document.
+type entry struct {
+	stamp     stamp
+	time      int64
+	priority  int // -1 without one
+	messageID string
+	host      string
+
+	program, base, family string // as written; without its folder; as its messages are known
+	pid                   string
+	module, service       string // of PAM
+	message               string
+
+	class       *class
+	beforeLogin bool // sshd says so
+	repeated    string
+	reason      string
+
+	user, userID           string // who acts or logs in
+	effective, effectiveID string // whose rights are taken on
+	target                 string // whose account is changed
+	targetID               string
+	group, groupID         string
+
+	address, port string
+
+	command, folder, terminal string
+
+	method, keyType, fingerprint              string
+	certificate, certificateSerial, authority string
+}
+
+// class is what kind of event a message tells of.
+type class struct {
+	members string // of event, from kind to outcome
+	code    string // "" is the program's name, or SSHDefault
+}
+
+// newClass takes lists as "a,b".
+func newClass(category, types, action, outcome, code string) *class {
+	list := func(s string) string { return `["` + strings.ReplaceAll(s, ",", `","`) + `"]` }
+	return &class{`,"kind":"event","category":` + list(category) + `,"type":` + list(types) +
+		`,"action":"` + action + `","outcome":"` + outcome + `"`, code}
+}
+
+var generic = newClass("host", "info", "message", "unknown", "")
+
+// writer appends members, each behind its key and with a comma after it.
+type writer struct {
+	buf   []byte
+	plain bool // nothing in the line needs escaping
+}
+
+func (w *writer) text(key, value string) {
+	if value != "" {
+		w.buf = append(w.buf, key...)
+		w.value(value)
+		w.buf = append(w.buf, ',')
+	}
+}
+
+func (w *writer) value(s string) {
+	if !w.plain {
+		w.buf = event.AppendString(w.buf, raw(s))
+		return
+	}
+	w.buf = append(append(append(w.buf, '"'), s...), '"')
+}
+
+// number writes digits up to limit, and leaves out what is none.
+func (w *writer) number(key, value string, limit int64) {
+	if n, ok := number(value, limit); ok {
+		w.buf = append(event.AppendInt(append(w.buf, key...), n), ',')
+	}
+}
+
+// open starts an object; close ends it, or takes it back when nothing was put in.
+func (w *writer) open(key string) (start, first int) {
+	start = len(w.buf)
+	w.buf = append(append(w.buf, key...), '{')
+	return start, len(w.buf)
+}
+
+func (w *writer) close(start, first int) {
+	if len(w.buf) == first {
+		w.buf = w.buf[:start]
+		return
+	}
+	w.buf[len(w.buf)-1] = '}'
+	w.buf = append(w.buf, ',')
+}
+
+const (
+	maxPort = 1<<16 - 1
+	maxPID  = 1<<32 - 1
+)
+
+// write appends the document.
+func (p *parser) write(d *event.Doc, line string) {
+	e := &p.entry
+	d.BeginLog(e.time, p.log())
+	w := writer{d.Buf, event.Plain(raw(line))}
+	w.buf = append(w.buf, e.class.members...)
+	w.buf = append(w.buf, `,"code":`...)
+	switch {
+	case e.class.code != "":
+		w.buf = append(append(append(w.buf, '"'), e.class.code...), '"')
+	case e.family == "sshd":
+		w.value(sshDefault.code)
+	default:
+		w.value(e.program)
+	}
+	w.buf = append(w.buf, ',')
+	w.text(`"reason":`, e.reason)
+	w.text(`"original":`, line)
+	w.close(0, 0) // event, which Begin opened
+	w.text(`"message":`, e.message)
+	e.writeWho(&w)
+	d.Buf = w.buf
+	e.writeSource(&w, d)
+	e.writeSSH(&w)
+	if d.Origin != nil && d.Origin.Owner != "" {
+		w.buf = append(w.buf, `"cloud":{"provider":"aws","account":{"id":`...)
+		w.buf = append(event.AppendString(w.buf, raw(d.Origin.Owner)), "}},"...)
+	}
+	d.Buf = w.buf
+	d.Labels()
+	d.Buf = append(d.Buf, `,"ssh":`...)
+	if e.family == "sshd" {
+		d.Buf = append(d.Buf, "true"...)
+	} else {
+		d.Buf = append(d.Buf, "false"...)
+	}
+	if n, ok := number(e.repeated, maxPID); ok {
+		d.Buf = event.AppendInt(append(d.Buf, `,"repeated":`...), n)
+	}
+	d.Buf = append(d.Buf, "}}"...)
+}
+
+// log is log.syslog, when the line has a priority.
+func (p *parser) log() []byte {
+	e := &p.entry
+	if e.priority < 0 {
+		return nil
+	}
+	b := append(p.syslog[:0], `,"syslog":{"priority":`...)
+	b = event.AppendInt(b, int64(e.priority))
+	b = event.AppendInt(append(b, `,"facility":{"code":`...), int64(e.priority>>3))
+	b = event.AppendInt(append(b, `},"severity":{"code":`...), int64(e.priority&7))
+	b = append(b, '}')
+	if e.messageID != "" {
+		b = event.AppendString(append(b, `,"msgid":`...), raw(e.messageID))
+	}
+	p.syslog = append(b, '}')
+	return p.syslog
+}
+
+// writeWho appends host, process, user and group.
+func (e *entry) writeWho(w *writer) {
+	start, first := w.open(`"host":`)
+	w.text(`"hostname":`, e.host)
+	w.close(start, first)
+
+	start, first = w.open(`"process":`)
+	w.text(`"name":`, e.program)
+	w.number(`"pid":`, e.pid, maxPID)
+	w.text(`"command_line":`, e.command)
+	w.text(`"working_directory":`, e.folder)
+	if e.terminal != "" {
+		s, f := w.open(`"tty":`)
+		w.text(`"name":`, e.terminal)
+		w.close(s, f)
+	}
+	w.close(start, first)
+
+	start, first = w.open(`"user":`)
+	w.text(`"name":`, e.user)
+	w.text(`"id":`, e.userID)
+	s, f := w.open(`"effective":`)
+	w.text(`"name":`, e.effective)
+	w.text(`"id":`, e.effectiveID)
+	w.close(s, f)
+	s, f = w.open(`"target":`)
+	w.text(`"name":`, e.target)
+	w.text(`"id":`, e.targetID)
+	w.close(s, f)
+	w.close(start, first)
+
+	start, first = w.open(`"group":`)
+	w.text(`"name":`, e.group)
+	w.text(`"id":`, e.groupID)
+	w.close(start, first)
+}
+
+// writeSource appends the peer: source.ip only for an address, source.domain for what may be a host's name.
+func (e *entry) writeSource(w *writer, d *event.Doc) {
+	if e.address == "" {
+		return
+	}
+	start, first := w.open(`"source":`)
+	w.text(`"address":`, e.address)
+	w.number(`"port":`, e.port, maxPort)
+	bare, _, _ := strings.Cut(e.address, "%") // without the zone
+	if ip, ok := address.Parse(raw(bare)); ok {
+		w.buf = append(ip.AppendTo(append(w.buf, `"ip":"`...)), '"')
+		d.Buf = w.buf
+		d.MarkSource(ip)
+		w.buf = append(w.buf, ',')
+	} else if hostname(e.address) {
+		w.text(`"domain":`, e.address)
+	}
+	w.close(start, first)
+}
+
+// hostname reports whether s can be the name of a host; sshd's UNKNOWN is none.
+func hostname(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c|0x20 >= 'a' && c|0x20 <= 'z', c >= '0' && c <= '9', c == '.', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return s != "UNKNOWN" && len(s) <= 253
+}
+
+func (e *entry) writeSSH(w *writer) {
+	if e.method == "" && e.keyType == "" {
+		return
+	}
+	start, first := w.open(`"ssh":`)
+	w.text(`"method":`, e.method)
+	w.text(`"key_type":`, e.keyType)
+	w.text(`"key_fingerprint":`, e.fingerprint)
+	w.text(`"certificate_id":`, e.certificate)
+	w.text(`"certificate_serial":`, e.certificateSerial)
+	w.text(`"certificate_authority":`, e.authority)
+	w.close(start, first)
+}

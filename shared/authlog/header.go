@@ -1,0 +1,355 @@
+package authlog
+
+import (
+	"strings"
+	"time"
+)
+
+// stamp is a timestamp as it is written.
+type stamp struct {
+	year                   int // -1 when it is not written
+	month, day             int
+	hour, min, sec, millis int
+	offset                 int // seconds east of UTC
+	zoned                  bool
+}
+
+// header reads what stands before the program and returns the rest; for RFC 5424 it reads all but the message. It
+// reports whether there is a timestamp.
+func (e *entry) header(s string) (rest string, ok bool) {
+	e.priority = -1
+	s, e.priority = cutPriority(s)
+	if v5424, yes := strings.CutPrefix(s, "1 "); yes && e.priority >= 0 {
+		return e.header5424(v5424)
+	}
+	if rest, ok = e.stamp.cut(s); !ok {
+		return s, false
+	}
+	if _, _, _, tagged := cutTag(rest); tagged && tagEnds(rest) {
+		return rest, true // no host
+	}
+	e.host, rest = token(rest)
+	return strings.TrimLeft(rest, " "), true
+}
+
+// tagEnds reports whether the first word ends as a program's tag does.
+func tagEnds(s string) bool {
+	word, _ := token(s)
+	return strings.HasSuffix(word, ":")
+}
+
+// cutPriority reads "<N>", -1 without one.
+func cutPriority(s string) (rest string, priority int) {
+	if len(s) > 2 && s[0] == '<' {
+		if i := strings.IndexByte(s[:min(len(s), 5)], '>'); i > 0 {
+			if n, ok := number(s[1:i], 191); ok {
+				return s[i+1:], int(n)
+			}
+		}
+	}
+	return s, -1
+}
+
+// header5424 reads the header of RFC 5424 behind its version.
+func (e *entry) header5424(s string) (rest string, ok bool) {
+	var when, host, program, pid, id string
+	when, rest = token(s)
+	host, rest = token(rest)
+	program, rest = token(rest)
+	pid, rest = token(rest)
+	id, rest = token(rest)
+	rest, ok = cutStructured(rest)
+	if !ok {
+		return s, false
+	}
+	if after, dated := e.stamp.cut(when); when != "-" && (!dated || after != "") {
+		return s, false
+	}
+	rest = strings.TrimPrefix(rest, "\ufeff")
+	e.host, e.messageID = unless(host, "-"), unless(id, "-")
+	if program != "-" {
+		e.setProgram(program)
+		e.pid, e.message = unless(pid, "-"), rest
+	}
+	return rest, when != "-"
+}
+
+func unless(s, nothing string) string {
+	if s == nothing {
+		return ""
+	}
+	return s
+}
+
+// cutStructured takes structured data off, in which only a quoted value may hold "]" and, behind a backslash, quotes.
+func cutStructured(s string) (rest string, ok bool) {
+	if s == "-" {
+		return "", true
+	}
+	if rest, ok = strings.CutPrefix(s, "- "); ok {
+		return rest, true
+	}
+	for ok = false; strings.HasPrefix(s, "["); ok = true {
+		end, quoted := 0, false
+		for i := 1; i < len(s) && end == 0; i++ {
+			switch c := s[i]; {
+			case quoted && c == '\\':
+				i++
+			case c == '"':
+				quoted = !quoted
+			case !quoted && c == ']':
+				end = i + 1
+			}
+		}
+		if end == 0 {
+			return s, false
+		}
+		s = s[end:]
+	}
+	rest, blank := strings.CutPrefix(s, " ")
+	return rest, ok && (blank || s == "")
+}
+
+const maxTag = 100
+
+// cutTag splits "program[pid]: message".
+func cutTag(s string) (program, pid, message string, ok bool) {
+	for i := 0; i < len(s) && i < maxTag; i++ {
+		switch c := s[i]; {
+		case c == '[':
+			program, message = s[:i], s[i+1:]
+			if pid, message, ok = strings.Cut(message, "]"); !ok || len(pid) > 20 || program == "" {
+				return "", "", "", false
+			}
+			message, _ = strings.CutPrefix(message, ":")
+			rest, blank := strings.CutPrefix(message, " ")
+			return program, pid, rest, blank || message == ""
+		case c == ':' && (i+1 == len(s) || s[i+1] == ' '):
+			return s[:i], "", s[min(i+2, len(s)):], i > 0
+		case c == ' ':
+			// Only around parentheses: "su (pam_unix)[1]:", "( sudo ):".
+			if i == 0 || i+1 == len(s) || s[i-1] != '(' && s[i+1] != '(' && s[i+1] != ')' {
+				return "", "", "", false
+			}
+		case c < ' ' || c == 0x7f:
+			return "", "", "", false
+		}
+	}
+	return "", "", "", false
+}
+
+// cutProgram reads the program's tag and leaves the message in e.
+func (e *entry) cutProgram(s string) bool {
+	program, pid, message, ok := cutTag(s)
+	if !ok {
+		// busybox and OpenWrt write "auth.info" before the tag.
+		level, rest := token(s)
+		if !strings.Contains(level, ".") {
+			return false
+		}
+		if program, pid, message, ok = cutTag(rest); !ok {
+			return false
+		}
+	}
+	e.setProgram(program)
+	e.pid, e.message = pid, message
+	return e.program != ""
+}
+
+// setProgram takes "(sudo)" as sudo, and "su(pam_unix)" as su with a PAM module.
+func (e *entry) setProgram(s string) {
+	s = strings.Trim(s, " ")
+	if inner, ok := strings.CutPrefix(s, "("); ok {
+		s = strings.Trim(strings.TrimSuffix(inner, ")"), " ")
+	}
+	if name, module, ok := strings.Cut(s, "("); ok {
+		s, e.module = strings.TrimRight(name, " "), strings.Trim(module, " )")
+	}
+	e.program, e.base = s, s[strings.LastIndexByte(s, '/')+1:]
+	switch e.base {
+	case "sshd-session", "sshd-auth":
+		e.family = "sshd"
+	case "CRON", "crond", "CROND", "anacron":
+		e.family = "cron"
+	default:
+		e.family = e.base
+	}
+}
+
+// cut reads one of "Nov 23 18:12:01", "Nov  3 2023 18:12:01.123", "2023-07-10T12:40:00.123456+02:00" and
+// "Mon 2023-07-10 12:40:00 UTC" and returns what follows behind blanks.
+func (t *stamp) cut(s string) (rest string, ok bool) {
+	if len(s) > 4 && s[3] == ' ' && strings.Contains("Mon Tue Wed Thu Fri Sat Sun", s[:3]) {
+		s = s[4:]
+	}
+	if rest, ok = t.cutDate(s); !ok {
+		if rest, ok = t.cutMonth(s); !ok {
+			return s, false
+		}
+	}
+	if rest, ok = t.cutClock(rest); !ok {
+		return s, false
+	}
+	if rest, ok = t.cutZone(rest); !ok {
+		return s, false
+	}
+	if t.year < 0 && len(rest) > 5 && rest[0] == ' ' && rest[5] == ' ' && (rest[1:3] == "19" || rest[1:3] == "20") {
+		if year, digits := number(rest[1:5], 9999); digits {
+			t.year, rest = int(year), rest[5:]
+		}
+	}
+	after := strings.TrimLeft(rest, " ")
+	return after, len(after) < len(rest) || rest == ""
+}
+
+func (t *stamp) cutDate(s string) (rest string, ok bool) {
+	if len(s) < 11 || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != 't' && s[10] != ' ' {
+		return s, false
+	}
+	year, ok := number(s[:4], 9999)
+	t.year, t.month, t.day = int(year), two(s[5:]), two(s[8:])
+	return s[11:], ok
+}
+
+func (t *stamp) cutMonth(s string) (rest string, ok bool) {
+	if len(s) < 6 || s[3] != ' ' {
+		return s, false
+	}
+	if t.month = month(s[:3]); t.month == 0 {
+		return s, false
+	}
+	day, rest := token(strings.TrimLeft(s[4:], " "))
+	n, ok := number(day, 31)
+	t.year, t.day = -1, int(n)
+	if len(rest) > 5 && rest[4] == ' ' {
+		if year, digits := number(rest[:4], 9999); digits {
+			t.year, rest = int(year), rest[5:]
+		}
+	}
+	return rest, ok && len(day) <= 2
+}
+
+func (t *stamp) cutClock(s string) (rest string, ok bool) {
+	if len(s) < 8 || s[2] != ':' || s[5] != ':' {
+		return s, false
+	}
+	t.hour, t.min, t.sec = two(s), two(s[3:]), two(s[6:])
+	rest = s[8:]
+	if len(rest) > 1 && (rest[0] == '.' || rest[0] == ',') {
+		n, unit := 1, 100
+		for ; n < len(rest) && rest[n]-'0' <= 9; n++ {
+			t.millis += int(rest[n]-'0') * unit
+			unit /= 10
+		}
+		if n == 1 {
+			return s, false
+		}
+		rest = rest[n:]
+	}
+	return rest, t.hour <= 23 && t.min <= 59 && t.sec <= 60 // 60 is a leap second
+}
+
+func (t *stamp) cutZone(s string) (rest string, ok bool) {
+	switch {
+	case strings.HasPrefix(s, "Z"), strings.HasPrefix(s, "z"):
+		t.zoned = true
+		return s[1:], true
+	case strings.HasPrefix(s, " UTC "), strings.HasPrefix(s, " GMT "):
+		t.zoned = true
+		return s[4:], true
+	case len(s) < 3 || s[0] != '+' && s[0] != '-':
+		return s, true
+	}
+	hours, minutes, rest := two(s[1:]), 0, s[3:]
+	if colon := strings.TrimPrefix(rest, ":"); len(colon) >= 2 && colon[0] != ' ' {
+		minutes, rest = two(colon), colon[2:]
+	}
+	t.zoned, t.offset = true, hours*3600+minutes*60
+	if s[0] == '-' {
+		t.offset = -t.offset
+	}
+	return rest, hours <= 23 && minutes <= 59
+}
+
+// two reads two digits; what is none is far out of every range.
+func two(s string) int {
+	if len(s) < 2 || s[0]-'0' > 9 || s[1]-'0' > 9 {
+		return 1000
+	}
+	return int(s[0]-'0')*10 + int(s[1]-'0')
+}
+
+func month(s string) int {
+	i := strings.Index("JanFebMarAprMayJunJulAugSepOctNovDec", s)
+	if i%3 != 0 {
+		return 0
+	}
+	return i/3 + 1
+}
+
+const (
+	dayMillis = 24 * 60 * 60 * 1000
+	minMillis = -62167219200000 // the start of the year 0
+	maxMillis = 253402300799999 // the end of the year 9999
+)
+
+// resolve turns t into milliseconds since 1970. Without a year it is the latest time that is no more than a day after ref;
+// the 29th of February finds the last leap year.
+func (t *stamp) resolve(ref int64, zone *time.Location) (int64, error) {
+	if t.year >= 0 {
+		return t.in(t.year, zone)
+	}
+	if ref == 0 {
+		return 0, errNoYear
+	}
+	latest := ref + dayMillis
+	year := time.UnixMilli(latest).UTC().Year() + 1 // a zone may be a day into the next year
+	for range 10 {                                  // 1896 and 1904 are leap years with none between
+		if ms, err := t.in(year, zone); err == nil && ms <= latest {
+			return ms, nil
+		}
+		year--
+	}
+	return 0, errBadTime
+}
+
+// in gives t in a year; it fails for days that the year has not.
+func (t *stamp) in(year int, zone *time.Location) (int64, error) {
+	if t.month < 1 || t.month > 12 || t.day < 1 || t.day > 31 || t.day > daysIn(year, t.month) {
+		return 0, errBadTime
+	}
+	var ms int64
+	if t.zoned || zone == time.UTC {
+		ms = (days(year, t.month, t.day)*86400+int64(t.hour*3600+t.min*60+t.sec-t.offset))*1000 + int64(t.millis)
+	} else {
+		ms = time.Date(year, time.Month(t.month), t.day, t.hour, t.min, t.sec, t.millis*1e6, zone).UnixMilli()
+	}
+	if ms < minMillis || ms > maxMillis {
+		return 0, errBadTime
+	}
+	return ms, nil
+}
+
+func daysIn(year, month int) int {
+	if month == 2 {
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 30 + (month+month>>3)&1
+}
+
+// days counts from 1970 to a date of the proleptic Gregorian calendar, the year beginning in March.
+func days(year, month, day int) int64 {
+	if month <= 2 {
+		year, month = year-1, month+12
+	}
+	era := year / 400
+	if year < 0 {
+		era = -1
+	}
+	ofEra := year - era*400
+	ofYear := (153*(month-3)+2)/5 + day - 1
+	return int64(era*146097 + ofEra*365 + ofEra/4 - ofEra/100 + ofYear - 719468)
+}
