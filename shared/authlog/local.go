@@ -4,7 +4,7 @@ import "strings"
 
 var (
 	sudoCommand   = newClass("process", "start", "sudo_command", "success", "")
-	sudoDenied    = newClass("authentication", "denied", "sudo_denied", "failure", "")
+	sudoDenied    = newClass("authentication", "start", "sudo_denied", "failure", "")
 	sudoContinued = newClass("process", "info", "sudo_command_continued", "unknown", "")
 	suSuccess     = newClass("authentication", "start", "su", "success", "")
 	suFailure     = newClass("authentication", "start", "su", "failure", "")
@@ -17,7 +17,7 @@ var (
 	cronChange    = newClass("configuration", "change", "crontab_changed", "success", "")
 	cronRead      = newClass("configuration", "access", "crontab_read", "success", "")
 	pkexecCommand = newClass("process", "start", "pkexec_command", "success", "")
-	pkexecDenied  = newClass("authentication", "denied", "pkexec_denied", "failure", "")
+	pkexecDenied  = newClass("authentication", "start", "pkexec_denied", "failure", "")
 	polkitSuccess = newClass("authentication", "start", "polkit_authentication", "success", "")
 	polkitFailure = newClass("authentication", "start", "polkit_authentication", "failure", "")
 )
@@ -44,7 +44,7 @@ func (e *entry) sudo(s string) {
 		key, value, ok := strings.Cut(part, "=")
 		switch {
 		case ok && key == "TTY":
-			e.terminal = value
+			e.terminal = unless(value, "unknown")
 		case ok && key == "PWD":
 			e.folder = value
 		case ok && key == "USER":
@@ -56,9 +56,10 @@ func (e *entry) sudo(s string) {
 		}
 	}
 	switch {
+	case e.command == "", strings.HasPrefix(e.reason, "unable to "): // a warning, whatever became of the command
 	case e.reason != "":
 		e.class = sudoDenied
-	case e.command != "":
+	default:
 		e.class = sudoCommand
 	}
 }
@@ -157,7 +158,6 @@ func (e *entry) cron(s string) {
 	if !ok || s[0] != '(' {
 		return
 	}
-	e.user = user
 	what, rest, _ := strings.Cut(rest, "(")
 	switch rest = strings.TrimSuffix(rest, ")"); what {
 	case "CMD ":
@@ -166,7 +166,10 @@ func (e *entry) cron(s string) {
 		e.class, e.target = cronChange, rest
 	case "LIST ", "BEGIN EDIT ", "END EDIT ":
 		e.class, e.target = cronRead, rest
+	default:
+		return // INFO, STARTUP and the like name no user
 	}
+	e.user = user
 }
 
 // pkexec reads "user: Executing command [USER=root] [TTY=unknown] [CWD=/home/user] [COMMAND=/bin/ls]".
@@ -182,6 +185,7 @@ func (e *entry) pkexec(s string) {
 	}
 	e.effective, rest, _ = strings.Cut(rest, "] [TTY=")
 	e.terminal, rest, _ = strings.Cut(rest, "] [CWD=")
+	e.terminal = unless(e.terminal, "unknown")
 	e.folder, e.command, _ = strings.Cut(rest, "] [COMMAND=")
 	e.command = strings.TrimSuffix(e.command, "]")
 }

@@ -113,9 +113,7 @@ func (e *entry) peerOfModule(s string) {
 	}
 	e.address, s = token(s)
 	user, _ := strings.CutPrefix(strings.TrimLeft(s, " "), "user=")
-	if e.switches() {
+	if e.user = user; e.switches() && by != user { // sudo asks for one's own password, su for another's
 		e.user, e.effective = by, user
-		return
 	}
-	e.user = user
 }

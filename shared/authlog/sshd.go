@@ -11,10 +11,10 @@ var (
 	sshPasswordLogin = newClass("authentication", "start", "ssh_login", "success", "SuccessfulLoginPassword")
 	sshFailed        = newClass("authentication", "start", "ssh_login", "failure", "FailedLogin")
 	sshInvalidUser   = newClass("authentication", "start", "ssh_invalid_user", "failure", "FailedLogin")
-	sshNotAllowed    = newClass("authentication", "denied", "ssh_not_allowed", "failure", "FailedLogin")
+	sshNotAllowed    = newClass("authentication", "start", "ssh_not_allowed", "failure", "FailedLogin")
 	sshMaxTries      = newClass("authentication", "end", "ssh_max_tries", "failure", "MaxAuthTries")
 	sshPending       = newClass("authentication", "info", "ssh_login_pending", "unknown", "SSHDefault")
-	sshRefused       = newClass("authentication", "denied", "ssh_key_refused", "failure", "SSHDefault")
+	sshRefused       = newClass("authentication", "info", "ssh_key_refused", "failure", "SSHDefault")
 	sshScan          = newClass("network", "connection,protocol", "ssh_scan", "failure", "PossiblePortScanningAttempt")
 	sshClosed        = newClass("network", "connection,end", "ssh_disconnect", "unknown", "ConnectionClosed")
 	sshTimeout       = newClass("network", "connection,end", "ssh_timeout", "failure", "ConnectionClosed")
@@ -246,10 +246,11 @@ func plainKey(s string) bool {
 
 // key reads "ED25519 SHA256:…" and, of a certificate, "RSA-CERT SHA256:… ID alice (serial 7) CA RSA SHA256:…".
 func (e *entry) key(s string) {
+	kind, s := token(s)
 	if s == "" {
-		return
+		return // gssapi's principal
 	}
-	e.keyType, s = token(s)
+	e.keyType = kind
 	if !strings.HasPrefix(s, "ID ") {
 		e.fingerprint, s = token(s)
 		e.fingerprint = strings.TrimSuffix(e.fingerprint, ",")
