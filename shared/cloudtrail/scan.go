@@ -43,9 +43,10 @@ type member struct {
 
 func (s *scanner) reset(in []byte) {
 	s.in, s.pos, s.keys, s.objects = in, 0, s.keys[:0], 0
-	if len(s.seen) > 0 {
-		s.seen = nil // clearing would cost every later record what the largest one needed
+	if len(s.seen) > 10_000 {
+		s.seen = nil // clearing would cost every later record what this one needed
 	}
+	clear(s.seen)
 }
 
 func (s *scanner) fail(what string) error {

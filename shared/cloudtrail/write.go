@@ -65,12 +65,19 @@ func sane(id []byte) bool {
 		return false
 	}
 	for _, c := range id {
-		if c-'0' > 9 && c|0x20-'a' > 25 && c != '-' {
+		if !idByte[c] {
 			return false
 		}
 	}
 	return true
 }
+
+var idByte = func() (t [256]bool) {
+	for _, c := range []byte("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+		t[c] = true
+	}
+	return t
+}()
 
 // event writes the members of event and closes it.
 func (p *parser) event(d *event.Doc, record []byte) {
@@ -167,9 +174,16 @@ func firstAddress(list []byte) (a netip.Addr, ok bool) {
 	for more := true; more && !ok; {
 		var one []byte
 		one, list, more = bytes.Cut(list, []byte(","))
-		a, ok = address.Parse(bytes.TrimSpace(one))
+		if one = bytes.TrimSpace(one); !bytes.ContainsFunc(one, foreign) {
+			a, ok = address.Parse(one)
+		}
 	}
 	return a, ok
+}
+
+// foreign reports whether no address holds r; to ask saves making an error for every "s3.amazonaws.com".
+func foreign(r rune) bool {
+	return r != '.' && r != ':' && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'f')
 }
 
 // user writes who called: the name people know, and the id that stays when names change.

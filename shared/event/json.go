@@ -2,6 +2,8 @@ package event
 
 import (
 	"encoding/binary"
+	"math/bits"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -50,38 +52,71 @@ func AppendString(dst, s []byte) []byte {
 
 // AppendEscaped is AppendString without the quotes.
 func AppendEscaped(dst, s []byte) []byte {
-	for {
-		n := plain(s)
-		dst = append(dst, s[:n]...)
-		if s = s[n:]; len(s) == 0 {
-			return dst
-		}
-		switch c := s[0]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\t':
-			dst = append(dst, '\\', 't')
-		case c == '\r':
-			dst = append(dst, '\\', 'r')
-		case c < 0x20 || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			r, size := utf8.DecodeRune(s)
-			switch {
-			case r == utf8.RuneError && size == 1:
-				dst = append(dst, "\uFFFD"...)
-			case r >= 0x80 && r < 0xa0: // C1 controls
-				dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-			default:
-				dst = append(dst, s[:size]...)
+	n := plain(s)
+	dst = append(dst, s[:n]...)
+	for s = s[n:]; len(s) > 0; {
+		const block, slack = 512, 8
+		n := min(len(s), block)
+		dst = slices.Grow(dst, 2*n+slack)
+		out, i, j := dst[len(dst):len(dst)+2*n+slack], 0, 0
+		for ; i+8 <= n; i += 8 {
+			w := binary.LittleEndian.Uint64(s[i:])
+			if unclean(w) != 0 {
+				break
 			}
-			s = s[size:]
-			continue
+			// s is often JSON itself, with a quote every few bytes: write all eight, then push those from each quote on by one.
+			binary.LittleEndian.PutUint64(out[j:], w)
+			for m := quotes(w); m != 0; m &= m - 1 {
+				k := bits.TrailingZeros64(m) &^ 7
+				rest := (*[9]byte)(out[j+k/8:])
+				rest[0] = '\\'
+				binary.LittleEndian.PutUint64(rest[1:], w>>(k&63))
+				j++
+			}
+			j += 8
 		}
-		s = s[1:]
+		dst, s = dst[:len(dst)+j], s[i:]
+		for k := 0; k < 8 && len(s) > 0; k++ {
+			var size int
+			dst, size = appendRune(dst, s)
+			s = s[size:]
+		}
 	}
+	return dst
+}
+
+// unclean marks the bytes of w below 0x20 and above 0x7e, as Dirty does.
+func unclean(w uint64) uint64 { return (w | (w - ones*0x20) | ((w ^ ones*0x7f) - ones)) & highs }
+
+// quotes marks the quotes and backslashes of w exactly, if w is not unclean.
+func quotes(w uint64) uint64 {
+	return ^(((w ^ ones*'"') + ones*0x7f) & ((w ^ ones*'\\') + ones*0x7f)) & highs
+}
+
+// appendRune appends the escaped form of the first character of s and returns how many bytes that has.
+func appendRune(dst, s []byte) ([]byte, int) {
+	switch c := s[0]; {
+	case c == '"' || c == '\\':
+		return append(dst, '\\', c), 1
+	case c == '\n':
+		return append(dst, '\\', 'n'), 1
+	case c == '\t':
+		return append(dst, '\\', 't'), 1
+	case c == '\r':
+		return append(dst, '\\', 'r'), 1
+	case c < 0x20 || c == 0x7f:
+		return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15]), 1
+	case c < utf8.RuneSelf:
+		return append(dst, c), 1
+	}
+	r, size := utf8.DecodeRune(s)
+	switch {
+	case r == utf8.RuneError && size == 1:
+		return append(dst, "\uFFFD"...), 1
+	case r < 0xa0: // C1 controls
+		return append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15]), size
+	}
+	return append(dst, s[:size]...), size
 }
 
 // AppendInt appends n in decimal.
