@@ -236,6 +236,19 @@ func TestFlatLimits(t *testing.T) {
 	}
 }
 
+// TestCut: keywords end at a character, and say that they were cut.
+func TestCut(t *testing.T) {
+	d, err := parse(`{"eventTime":"2026-01-31T12:00:00Z","userAgent":"a` + strings.Repeat("é", 9000) + `","apiVersion":["` + strings.Repeat("z", 9000) + `"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"original":"a` + strings.Repeat("é", 3999) + cutMark + `"`, `"api_version":"[\"` + strings.Repeat("z", maxText-2) + cutMark + `"`} {
+		if !bytes.Contains(d.Buf, []byte(want)) {
+			t.Errorf("no %.30s…%s in the document", want, want[len(want)-20:])
+		}
+	}
+}
+
 func TestFirstOfManyKeys(t *testing.T) {
 	var b strings.Builder
 	for i := range 200 {
