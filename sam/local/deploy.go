@@ -2,7 +2,6 @@ package local
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,11 +43,14 @@ func (c Config) deploy(ctx context.Context, st *state, s *Stack, b *built) error
 // parameters are what differs from AWS, as far as the template declares it, and what the caller wants.
 func (c Config) parameters(s *Stack, declared map[string]bool) map[string]string {
 	set := map[string]string{
-		"Architecture":   map[string]string{"amd64": "x86_64"}[runtime.GOARCH],
-		"SearchEndpoint": s.Search,
-		"SearchAuth":     "basic",
+		"Architecture":        runtime.GOARCH,
+		"SearchEndpoint":      s.Search,
+		"SearchAuth":          "basic", // and no secret: OpenSearch has no users here
+		"IngestWindowSeconds": "1",
 	}
-	set["Architecture"] = cmp.Or(set["Architecture"], runtime.GOARCH)
+	if runtime.GOARCH == "amd64" {
+		set["Architecture"] = "x86_64"
+	}
 	maps.DeleteFunc(set, func(name, _ string) bool { return !declared[name] })
 	maps.Copy(set, c.Parameters)
 	return set

@@ -87,11 +87,12 @@ func (e *engine) start(ctx context.Context, venv, log string, saved func() error
 	cmd := exec.Command(filepath.Join(venv, "bin/python"), "-m", "localemu.runtime.main")
 	cmd.Dir = e.Dir
 	cmd.Env = append(os.Environ(),
+		"HOME="+e.Dir, "XDG_CACHE_HOME="+e.Dir, // its index of plugins does not notice changes within two minutes
 		"PYTHONPATH="+filepath.Join(e.Dir, "plugin"), "TMPDIR="+e.Dir, "FILESYSTEM_ROOT="+e.Dir, "CONFIG_DIR="+e.Dir,
 		"GATEWAY_LISTEN="+address, "LOCALEMU_HOST="+address, "GATEWAY_SERVER=hypercorn", "USE_SSL=0", "DNS_ADDRESS=0",
 		"OVERRIDE_IN_DOCKER=0", "SKIP_SSL_CERT_DOWNLOAD=1", "DISABLE_EVENTS=1",
 		"EC2_VM_MANAGER=none", "ECS_DOCKER_BACKEND=0", "EKS_K8S_PROVIDER=off",
-		"LAMBDA_RUNTIME_EXECUTOR=process", "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC=1")
+		"SQS_ENDPOINT_STRATEGY=path", "LAMBDA_RUNTIME_EXECUTOR=process", "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC=1")
 	p, ended, err := launch(cmd, log)
 	if err != nil {
 		return fmt.Errorf("start AWS engine: %w", err)
@@ -103,8 +104,8 @@ func (e *engine) start(ctx context.Context, venv, log string, saved func() error
 	return await(ctx, "AWS engine", log, ended, e.healthy)
 }
 
-// stop is patient: the engine takes a moment to end its threads.
-func (e *engine) stop(ctx context.Context) error { return e.Process.stop(ctx, 5*time.Second) }
+// stop does not wait long: the engine seldom ends by itself, and there is nothing to save.
+func (e *engine) stop(ctx context.Context) error { return e.Process.stop(ctx, time.Second) }
 
 // answers gets url and wants status 200 and, if check is given, its yes to the response.
 func answers(ctx context.Context, url string, check func(*http.Response) error) error {

@@ -236,6 +236,18 @@ def install_jsonata():
 
 
 @hooks.on_infra_start()
+def hurry_deployments():
+    """CloudFormation looks every second whether a resource is done; most take a few milliseconds."""
+    import inspect
+
+    from localemu.services.cloudformation.resource_provider import ResourceProviderExecutor
+
+    loop = ResourceProviderExecutor.deploy_loop
+    names = [p.name for p in inspect.signature(loop).parameters.values() if p.default is not p.empty]
+    loop.__defaults__ = tuple(0.1 if n == "sleep_time" else d for n, d in zip(names, loop.__defaults__))
+
+
+@hooks.on_infra_start()
 def correct_s3_events():
     """In EventBridge events of AWS a key is not URL-encoded, and the sequencer grows."""
     from localemu.services.s3.notifications import EventBridgeNotifier
