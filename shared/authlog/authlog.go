@@ -79,6 +79,9 @@ type parser struct {
 	format *Format
 	entry  entry
 	syslog []byte // scratch
+
+	reference int64 // milliseconds since 1970
+	year      int   // a day after reference
 }
 
 var (
@@ -91,7 +94,7 @@ var (
 // Parse writes the document of one line; see format.Parser.
 func (p *parser) Parse(record []byte, d *event.Doc) error {
 	line := trim(text(record))
-	if strings.TrimLeft(line, " \t") == "" {
+	if line == "" || line[0] <= ' ' && strings.TrimLeft(line, " \t") == "" {
 		return event.ErrSkip
 	}
 	e := &p.entry
@@ -103,8 +106,7 @@ func (p *parser) Parse(record []byte, d *event.Doc) error {
 	case !stamped:
 		e.time = d.Origin.Time
 	default:
-		var err error
-		if e.time, err = e.stamp.resolve(reference(d), p.format.zone); err != nil {
+		if err := p.resolve(d); err != nil {
 			return err
 		}
 	}
@@ -136,6 +138,24 @@ func (e *entry) read(line string) (stamped, program bool) {
 		return stamped, e.cutProgram(rest)
 	}
 	return stamped, e.findProgram(rest)
+}
+
+// resolve finds the time of the entry's timestamp.
+func (p *parser) resolve(d *event.Doc) (err error) {
+	t := &p.entry.stamp
+	if t.year >= 0 {
+		p.entry.time, err = t.in(t.year, p.format.zone)
+		return err
+	}
+	ref := reference(d)
+	if ref == 0 {
+		return errNoYear
+	}
+	if ref != p.reference {
+		p.reference, p.year = ref, time.UnixMilli(ref+dayMillis).In(p.format.zone).Year()
+	}
+	p.entry.time, err = t.latest(ref+dayMillis, p.year, p.format.zone)
+	return err
 }
 
 // reference is the time that gives a timestamp its year, in milliseconds; 0 when it is not known.
@@ -196,7 +216,11 @@ func known(family string) bool { return family == "sshd" || readers[family] != n
 
 // trim takes a byte order mark and the line's end off.
 func trim(s string) string {
-	return strings.TrimRight(strings.TrimPrefix(s, "\ufeff"), "\r\n")
+	s = strings.TrimPrefix(s, "\ufeff")
+	for s != "" && (s[len(s)-1] == '\r' || s[len(s)-1] == '\n') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // text and raw look at the same bytes as string and as slice; nothing here outlives the call or writes to them.
@@ -205,7 +229,7 @@ func raw(s string) []byte  { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // number reads decimal digits up to limit.
 func number(s string, limit int64) (n int64, ok bool) {
-	if len(s) == 0 || len(s) > 12 {
+	if s == "" || len(s) > 12 {
 		return 0, false
 	}
 	for i := range len(s) {
@@ -226,6 +250,8 @@ func cutLast(s string) (head, tail string) {
 
 // token cuts s after its first word.
 func token(s string) (word, rest string) {
-	word, rest, _ = strings.Cut(s, " ")
-	return word, rest
+	if i := strings.IndexByte(s, ' '); i >= 0 {
+		return s[:i], s[i+1:]
+	}
+	return s, ""
 }

@@ -41,15 +41,19 @@ type entry struct {
 
 // class is what kind of event a message tells of.
 type class struct {
-	members string // of event, from kind to outcome
-	code    string // "" is the program's name, or SSHDefault
+	members string // of event, from kind to code
+	code    string // "" is the program's name, or SSHDefault: not in members
 }
 
 // newClass takes lists as "a,b".
 func newClass(category, types, action, outcome, code string) *class {
 	list := func(s string) string { return `["` + strings.ReplaceAll(s, ",", `","`) + `"]` }
-	return &class{`,"kind":"event","category":` + list(category) + `,"type":` + list(types) +
-		`,"action":"` + action + `","outcome":"` + outcome + `"`, code}
+	members := `,"kind":"event","category":` + list(category) + `,"type":` + list(types) +
+		`,"action":"` + action + `","outcome":"` + outcome + `",`
+	if code != "" {
+		members += `"code":"` + code + `",`
+	}
+	return &class{members, code}
 }
 
 var generic = newClass("host", "info", "message", "unknown", "")
@@ -60,26 +64,31 @@ type writer struct {
 	plain bool // nothing in the line needs escaping
 }
 
+// text writes a string behind its key, which ends with the opening quote.
 func (w *writer) text(key, value string) {
 	if value != "" {
-		w.buf = append(w.buf, key...)
-		w.value(value)
-		w.buf = append(w.buf, ',')
+		w.put(key, value)
 	}
 }
 
-func (w *writer) value(s string) {
-	if !w.plain {
-		w.buf = event.AppendString(w.buf, raw(s))
-		return
+func (w *writer) put(key, value string) {
+	b := append(w.buf, key...)
+	if w.plain {
+		b = append(b, value...)
+	} else {
+		b = event.AppendEscaped(b, raw(value))
 	}
-	w.buf = append(append(append(w.buf, '"'), s...), '"')
+	w.buf = append(b, `",`...)
 }
 
 // number writes digits up to limit, and leaves out what is none.
 func (w *writer) number(key, value string, limit int64) {
-	if n, ok := number(value, limit); ok {
+	switch n, ok := number(value, limit); {
+	case !ok:
+	case value[0] == '0':
 		w.buf = append(event.AppendInt(append(w.buf, key...), n), ',')
+	default:
+		w.buf = append(append(append(w.buf, key...), value...), ',')
 	}
 }
 
@@ -110,20 +119,17 @@ func (p *parser) write(d *event.Doc, line string) {
 	d.BeginLog(e.time, p.log())
 	w := writer{d.Buf, event.Plain(raw(line))}
 	w.buf = append(w.buf, e.class.members...)
-	w.buf = append(w.buf, `,"code":`...)
 	switch {
 	case e.class.code != "":
-		w.buf = append(append(append(w.buf, '"'), e.class.code...), '"')
 	case e.family == "sshd":
-		w.value(sshDefault.code)
+		w.text(`"code":"`, sshDefault.code)
 	default:
-		w.value(e.program)
+		w.text(`"code":"`, e.program)
 	}
-	w.buf = append(w.buf, ',')
-	w.text(`"reason":`, e.reason)
-	w.text(`"original":`, line)
+	w.text(`"reason":"`, e.reason)
+	w.text(`"original":"`, line)
 	w.close(0, 0) // event, which Begin opened
-	w.text(`"message":`, e.message)
+	w.text(`"message":"`, e.message)
 	e.writeWho(&w)
 	d.Buf = w.buf
 	e.writeSource(&w, d)
@@ -134,12 +140,11 @@ func (p *parser) write(d *event.Doc, line string) {
 	}
 	d.Buf = w.buf
 	d.Labels()
-	d.Buf = append(d.Buf, `,"ssh":`...)
+	ssh := `,"ssh":false`
 	if e.family == "sshd" {
-		d.Buf = append(d.Buf, "true"...)
-	} else {
-		d.Buf = append(d.Buf, "false"...)
+		ssh = `,"ssh":true`
 	}
+	d.Buf = append(d.Buf, ssh...)
 	if n, ok := number(e.repeated, maxPID); ok {
 		d.Buf = event.AppendInt(append(d.Buf, `,"repeated":`...), n)
 	}
@@ -167,38 +172,44 @@ func (p *parser) log() []byte {
 // writeWho appends host, process, user and group.
 func (e *entry) writeWho(w *writer) {
 	start, first := w.open(`"host":`)
-	w.text(`"hostname":`, e.host)
+	w.text(`"hostname":"`, e.host)
 	w.close(start, first)
 
 	start, first = w.open(`"process":`)
-	w.text(`"name":`, e.program)
+	w.text(`"name":"`, e.program)
 	w.number(`"pid":`, e.pid, maxPID)
-	w.text(`"command_line":`, e.command)
-	w.text(`"working_directory":`, e.folder)
+	w.text(`"command_line":"`, e.command)
+	w.text(`"working_directory":"`, e.folder)
 	if e.terminal != "" {
 		s, f := w.open(`"tty":`)
-		w.text(`"name":`, e.terminal)
+		w.text(`"name":"`, e.terminal)
 		w.close(s, f)
 	}
 	w.close(start, first)
 
-	start, first = w.open(`"user":`)
-	w.text(`"name":`, e.user)
-	w.text(`"id":`, e.userID)
-	s, f := w.open(`"effective":`)
-	w.text(`"name":`, e.effective)
-	w.text(`"id":`, e.effectiveID)
-	w.close(s, f)
-	s, f = w.open(`"target":`)
-	w.text(`"name":`, e.target)
-	w.text(`"id":`, e.targetID)
-	w.close(s, f)
-	w.close(start, first)
+	if e.user != "" || e.effective != "" || e.target != "" {
+		start, first = w.open(`"user":`)
+		w.text(`"name":"`, e.user)
+		w.text(`"id":"`, e.userID)
+		e.writeOther(w, `"effective":`, e.effective, e.effectiveID)
+		e.writeOther(w, `"target":`, e.target, e.targetID)
+		w.close(start, first)
+	}
+	if e.group != "" || e.groupID != "" {
+		start, first = w.open(`"group":`)
+		w.text(`"name":"`, e.group)
+		w.text(`"id":"`, e.groupID)
+		w.close(start, first)
+	}
+}
 
-	start, first = w.open(`"group":`)
-	w.text(`"name":`, e.group)
-	w.text(`"id":`, e.groupID)
-	w.close(start, first)
+func (e *entry) writeOther(w *writer, key, name, id string) {
+	if name != "" {
+		start, first := w.open(key)
+		w.text(`"name":"`, name)
+		w.text(`"id":"`, id)
+		w.close(start, first)
+	}
 }
 
 // writeSource appends the peer: source.ip only for an address, source.domain for what may be a host's name.
@@ -207,16 +218,27 @@ func (e *entry) writeSource(w *writer, d *event.Doc) {
 		return
 	}
 	start, first := w.open(`"source":`)
-	w.text(`"address":`, e.address)
+	w.text(`"address":"`, e.address)
 	w.number(`"port":`, e.port, maxPort)
-	bare, _, _ := strings.Cut(e.address, "%") // without the zone
-	if ip, ok := address.Parse(raw(bare)); ok {
-		w.buf = append(ip.AppendTo(append(w.buf, `"ip":"`...)), '"')
+	bare := e.address
+	ip, ok := address.Parse(raw(bare))
+	if !ok {
+		bare, _, _ = strings.Cut(bare, "%") // the zone
+		ip, ok = address.Parse(raw(bare))
+	}
+	if ok {
+		w.buf = append(w.buf, `"ip":"`...)
+		if strings.IndexByte(bare, ':') < 0 {
+			w.buf = append(w.buf, bare...) // IPv4 has one form
+		} else {
+			w.buf = ip.AppendTo(w.buf)
+		}
+		w.buf = append(w.buf, '"')
 		d.Buf = w.buf
 		d.MarkSource(ip)
 		w.buf = append(w.buf, ',')
 	} else if hostname(e.address) {
-		w.text(`"domain":`, e.address)
+		w.text(`"domain":"`, e.address)
 	}
 	w.close(start, first)
 }
@@ -238,11 +260,11 @@ func (e *entry) writeSSH(w *writer) {
 		return
 	}
 	start, first := w.open(`"ssh":`)
-	w.text(`"method":`, e.method)
-	w.text(`"key_type":`, e.keyType)
-	w.text(`"key_fingerprint":`, e.fingerprint)
-	w.text(`"certificate_id":`, e.certificate)
-	w.text(`"certificate_serial":`, e.certificateSerial)
-	w.text(`"certificate_authority":`, e.authority)
+	w.text(`"method":"`, e.method)
+	w.text(`"key_type":"`, e.keyType)
+	w.text(`"key_fingerprint":"`, e.fingerprint)
+	w.text(`"certificate_id":"`, e.certificate)
+	w.text(`"certificate_serial":"`, e.certificateSerial)
+	w.text(`"certificate_authority":"`, e.authority)
 	w.close(start, first)
 }

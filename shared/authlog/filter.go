@@ -39,8 +39,17 @@ func ParseFilter(s string) ([]Rule, error) {
 }
 
 func (r *Rule) match(e *entry, message string) bool {
-	return (equal(r.Program, e.base) || equal(r.Program, e.family)) &&
-		len(message) >= len(r.Start) && strings.EqualFold(r.Start, message[:len(r.Start)])
+	return starts(message, r.Start) && (len(e.family) == len(r.Program) && starts(e.family, r.Program) ||
+		len(e.base) == len(r.Program) && starts(e.base, r.Program))
 }
 
-func equal(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
+// starts reports whether s starts with prefix, in whatever case.
+func starts(s, prefix string) bool {
+	switch {
+	case prefix == "":
+		return true
+	case len(s) < len(prefix) || s[0]|0x20 != prefix[0]|0x20: // nearly always
+		return false
+	}
+	return strings.EqualFold(s[:len(prefix)], prefix)
+}

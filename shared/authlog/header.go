@@ -25,17 +25,14 @@ func (e *entry) header(s string) (rest string, ok bool) {
 	if rest, ok = e.stamp.cut(s); !ok {
 		return s, false
 	}
-	if _, _, _, tagged := cutTag(rest); tagged && tagEnds(rest) {
-		return rest, true // no host
+	host, after := token(rest)
+	if strings.HasSuffix(host, ":") {
+		if _, _, _, tag := cutTag(rest); tag {
+			return rest, true // no host
+		}
 	}
-	e.host, rest = token(rest)
-	return strings.TrimLeft(rest, " "), true
-}
-
-// tagEnds reports whether the first word ends as a program's tag does.
-func tagEnds(s string) bool {
-	word, _ := token(s)
-	return strings.HasSuffix(word, ":")
+	e.host = host
+	return strings.TrimLeft(after, " "), true
 }
 
 // cutPriority reads "<N>", -1 without one.
@@ -117,11 +114,12 @@ func cutTag(s string) (program, pid, message string, ok bool) {
 	for i := 0; i < len(s) && i < maxTag; i++ {
 		switch c := s[i]; {
 		case c == '[':
-			program, message = s[:i], s[i+1:]
-			if pid, message, ok = strings.Cut(message, "]"); !ok || len(pid) > 20 || program == "" {
+			end := strings.IndexByte(s, ']')
+			if end < i || i == 0 {
 				return "", "", "", false
 			}
-			message, _ = strings.CutPrefix(message, ":")
+			program, pid = s[:i], s[i+1:end]
+			message, _ = strings.CutPrefix(s[end+1:], ":")
 			rest, blank := strings.CutPrefix(message, " ")
 			return program, pid, rest, blank || message == ""
 		case c == ':' && (i+1 == len(s) || s[i+1] == ' '):
@@ -158,12 +156,13 @@ func (e *entry) cutProgram(s string) bool {
 
 // setProgram takes "(sudo)" as sudo, and "su(pam_unix)" as su with a PAM module.
 func (e *entry) setProgram(s string) {
-	s = strings.Trim(s, " ")
-	if inner, ok := strings.CutPrefix(s, "("); ok {
-		s = strings.Trim(strings.TrimSuffix(inner, ")"), " ")
-	}
-	if name, module, ok := strings.Cut(s, "("); ok {
-		s, e.module = strings.TrimRight(name, " "), strings.Trim(module, " )")
+	if i := strings.IndexByte(s, '('); i >= 0 {
+		inner := strings.Trim(s[i+1:], " )")
+		if s = strings.Trim(s[:i], " "); s == "" {
+			s = inner
+		} else {
+			e.module = inner
+		}
 	}
 	e.program, e.base = s, s[strings.LastIndexByte(s, '/')+1:]
 	switch e.base {
@@ -179,12 +178,14 @@ func (e *entry) setProgram(s string) {
 // cut reads one of "Nov 23 18:12:01", "Nov  3 2023 18:12:01.123", "2023-07-10T12:40:00.123456+02:00" and
 // "Mon 2023-07-10 12:40:00 UTC" and returns what follows behind blanks.
 func (t *stamp) cut(s string) (rest string, ok bool) {
-	if len(s) > 4 && s[3] == ' ' && strings.Contains("Mon Tue Wed Thu Fri Sat Sun", s[:3]) {
-		s = s[4:]
-	}
-	if rest, ok = t.cutDate(s); !ok {
-		if rest, ok = t.cutMonth(s); !ok {
-			return s, false
+	if rest, ok = t.cutMonth(s); !ok {
+		if len(s) > 4 && s[3] == ' ' && strings.Contains("Mon Tue Wed Thu Fri Sat Sun", s[:3]) {
+			s = s[4:]
+		}
+		if rest, ok = t.cutDate(s); !ok {
+			if rest, ok = t.cutMonth(s); !ok {
+				return s, false
+			}
 		}
 	}
 	if rest, ok = t.cutClock(rest); !ok {
@@ -280,11 +281,33 @@ func two(s string) int {
 }
 
 func month(s string) int {
-	i := strings.Index("JanFebMarAprMayJunJulAugSepOctNovDec", s)
-	if i%3 != 0 {
-		return 0
+	switch s {
+	case "Jan":
+		return 1
+	case "Feb":
+		return 2
+	case "Mar":
+		return 3
+	case "Apr":
+		return 4
+	case "May":
+		return 5
+	case "Jun":
+		return 6
+	case "Jul":
+		return 7
+	case "Aug":
+		return 8
+	case "Sep":
+		return 9
+	case "Oct":
+		return 10
+	case "Nov":
+		return 11
+	case "Dec":
+		return 12
 	}
-	return i/3 + 1
+	return 0
 }
 
 const (
@@ -293,19 +316,11 @@ const (
 	maxMillis = 253402300799999 // the end of the year 9999
 )
 
-// resolve turns t into milliseconds since 1970. Without a year it is the latest time that is no more than a day after ref;
-// the 29th of February finds the last leap year.
-func (t *stamp) resolve(ref int64, zone *time.Location) (int64, error) {
-	if t.year >= 0 {
-		return t.in(t.year, zone)
-	}
-	if ref == 0 {
-		return 0, errNoYear
-	}
-	latest := ref + dayMillis
-	year := time.UnixMilli(latest).UTC().Year() + 1 // a zone may be a day into the next year
-	for range 10 {                                  // 1896 and 1904 are leap years with none between
-		if ms, err := t.in(year, zone); err == nil && ms <= latest {
+// latest finds the last year, going back from year, in which t is no later than limit; the 29th of February finds the
+// last leap year.
+func (t *stamp) latest(limit int64, year int, zone *time.Location) (int64, error) {
+	for range 9 { // between 1896 and 1904 is no leap year
+		if ms, err := t.in(year, zone); err == nil && ms <= limit {
 			return ms, nil
 		}
 		year--

@@ -122,25 +122,36 @@ func (e *entry) sshd(s string) {
 
 // cutPeer splits "… ADDRESS port N".
 func cutPeer(s string) (head, addr, port string, ok bool) {
-	head, port = cutLast(s)
-	if _, ok = number(port, maxPort); !ok {
+	if s == "" || s[len(s)-1]-'0' > 9 {
 		return "", "", "", false
 	}
+	head, port = cutLast(s)
 	if head, ok = strings.CutSuffix(head, " port"); !ok {
 		return "", "", "", false
 	}
 	head, addr = cutLast(head)
-	return head, addr, port, addr != ""
+	_, ok = number(port, maxPort)
+	return head, addr, port, ok && addr != ""
 }
 
-// cutFrom splits "NAME from ADDRESS port N" or, as old versions write it, "NAME from ADDRESS". The name may hold anything.
-func cutFrom(s string) (name, addr, port string, ok bool) {
+// cutFromPort splits "NAME from ADDRESS port N". The name may hold anything.
+func cutFromPort(s string) (name, addr, port string, ok bool) {
 	head, addr, port, ok := cutPeer(s)
 	if !ok {
-		head, addr = cutLast(s)
+		return "", "", "", false
 	}
 	name, ok = strings.CutSuffix(head, " from")
-	return name, addr, port, ok && addr != ""
+	return name, addr, port, ok
+}
+
+// cutFrom is cutFromPort that also takes "NAME from ADDRESS", as old versions write it.
+func cutFrom(s string) (name, addr, port string, ok bool) {
+	if name, addr, port, ok = cutFromPort(s); ok {
+		return name, addr, port, true
+	}
+	head, addr := cutLast(s)
+	name, ok = strings.CutSuffix(head, " from")
+	return name, addr, "", ok && addr != ""
 }
 
 // from reads "NAME from ADDRESS port N". Of "Bad protocol version identification '…'" the text becomes the reason.
@@ -157,85 +168,70 @@ func (e *entry) from(s string) {
 	e.user = name
 }
 
-// login is "USER from ADDRESS port N ssh2[: key]", taken apart.
-type login struct{ user, address, port, key string }
-
 const secondVersion = " ssh2" // of the protocol
 
-// logins finds the first and the last of n ways to read s as a login. Behind the key's type an id may follow that was
-// chosen to look like a login, as the name before may be.
-func logins(s string) (first, last login, n int) {
-	if name, addr, port, ok := cutFrom(strings.TrimSuffix(s, secondVersion)); ok && port != "" {
-		last = login{name, addr, port, ""} // nothing follows: there is no other way
-		return last, last, 1
+// loggedIn reads "USER from ADDRESS port N ssh2[: key]". Behind the key's type an id may follow that was chosen to look like a
+// login, as the name before may be. Of a user who is known to exist the first reading holds: such a name imitates nothing.
+// Else the last one holds when nothing but a plain key follows it, for that is sshd's own; and if not, none does.
+func (e *entry) loggedIn(s string, known bool) (ok bool) {
+	whole := strings.TrimSuffix(s, secondVersion)
+	if e.user, e.address, e.port, ok = cutFromPort(whole); ok {
+		return true
 	}
-	for at := 0; ; {
+	key, n := "", 0
+	for at := 0; n == 0 || !known; {
 		i := strings.Index(s[at:], secondVersion+": ")
 		if i < 0 {
-			return first, last, n
+			break
 		}
 		at += i
-		name, addr, port, ok := cutFrom(s[:at])
-		at += len(secondVersion + ": ")
-		if !ok || port == "" {
-			continue
-		}
-		last = login{name, addr, port, s[at:]}
-		if n++; n == 1 {
-			first = last
+		user, addr, port, ok := cutFromPort(s[:at])
+		if at += len(secondVersion + ": "); ok {
+			e.user, e.address, e.port, key = user, addr, port, s[at:]
+			n++
 		}
 	}
+	if n > 1 && !plainKey(key) {
+		e.user, e.address, e.port = "", "", ""
+		return true
+	}
+	e.key(key)
+	return n > 0
 }
 
-func (e *entry) set(l login) {
-	e.user, e.address, e.port = l.user, l.address, l.port
-	e.key(l.key)
-}
-
-// accepted reads "METHOD for USER from …". The user exists and cannot imitate the rest, but a key's id may: the first reading holds.
+// accepted reads "METHOD for USER from …".
 func (e *entry) accepted(s string) {
-	method, rest, ok := strings.Cut(s, " for ")
-	if !ok || strings.Contains(method, " ") {
+	method, rest := token(s)
+	rest, ok := strings.CutPrefix(rest, "for ")
+	if !ok || !e.loggedIn(rest, true) {
 		return // "Accepted key … found at …" is no login yet
 	}
-	l, _, n := logins(rest)
-	if n == 0 {
-		return
-	}
-	e.set(l)
 	e.method = method
-	switch kind, _, _ := strings.Cut(method, "/"); kind {
-	case "password", "keyboard-interactive", "none":
+	if e.class = sshKeyLogin; method == "password" || method == "none" || strings.HasPrefix(method, "keyboard-interactive") {
 		e.class = sshPasswordLogin
-	default:
-		e.class = sshKeyLogin
 	}
 }
 
 // failed reads "METHOD for [invalid user ]USER from …".
 func (e *entry) failed(s string) {
-	method, rest, ok := strings.Cut(s, " for ")
-	if ok && !strings.Contains(method, " ") {
-		e.class, e.method = sshFailed, method
-		e.attempt(rest)
+	e.class = sshFailed
+	if e.pending(s); e.method == "" {
+		e.class = sshDefault
 	}
 }
 
 func (e *entry) pending(s string) {
-	method, rest, ok := strings.Cut(s, " for ")
-	if ok && !strings.Contains(method, " ") {
+	method, rest := token(s)
+	if rest, ok := strings.CutPrefix(rest, "for "); ok {
 		e.method = method
 		e.attempt(rest)
 	}
 }
 
-// attempt reads "[invalid user ]USER from …" of somebody who has not proved to be anybody. Of several readings the last
-// holds when nothing but a plain key follows it; a certificate's id and what a client says of itself may be made up.
+// attempt reads "[invalid user ]USER from …" of somebody who has not proved to be anybody.
 func (e *entry) attempt(s string) {
 	s, _ = strings.CutPrefix(s, "invalid user ")
-	if _, last, n := logins(s); n == 1 || n > 1 && plainKey(last.key) {
-		e.set(last)
-	}
+	e.loggedIn(s, false)
 }
 
 // plainKey reports whether s is "TYPE FINGERPRINT" and no more.
@@ -422,12 +418,9 @@ func (e *entry) pamError(s string) {
 
 // tooMany reads "USER[ from ADDRESS port N ssh2]".
 func (e *entry) tooMany(s string) {
-	e.reason = "Too many authentication failures"
-	if _, _, n := logins(s); n > 0 {
-		e.attempt(s)
-		return
+	if e.reason = "Too many authentication failures"; !e.loggedIn(s, false) {
+		e.user = s
 	}
-	e.user = s
 }
 
 // mapped reads "ADDRESS maps to HOST, but …"; the name is the doing of whoever owns the address.
