@@ -158,7 +158,7 @@ func (t *Table) Number(a netip.Addr) int32 {
 		t.six[a] = n
 		return n
 	}
-	if t.n4*2 >= len(t.slots) {
+	if t.n4*4 >= len(t.slots)*3 {
 		t.grow()
 	}
 	k := key(a.As4())

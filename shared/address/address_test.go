@@ -133,7 +133,7 @@ func TestTable(t *testing.T) {
 
 func BenchmarkParse(b *testing.B) {
 	rnd := rand.New(rand.NewPCG(4, 4))
-	list := make([][]byte, 4096)
+	list := make([][]byte, 1<<17)
 	var n int
 	for i := range list {
 		list[i] = []byte(netip.AddrFrom4([4]byte{byte(rnd.Uint32()), byte(rnd.Uint32()), byte(rnd.Uint32()), byte(rnd.Uint32())}).String())

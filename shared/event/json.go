@@ -126,7 +126,7 @@ func AppendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10
 // records come in order; the zero value is ready.
 type Calendar struct {
 	day  int64
-	text [11]byte // "2023-07-10T"
+	text [24]byte // "2023-07-10T00:00:00.000Z"
 }
 
 const dayMillis = 24 * 60 * 60 * 1000
@@ -137,16 +137,21 @@ func (c *Calendar) AppendTime(dst []byte, ms int64) []byte {
 	if day != c.day || c.text[0] == 0 {
 		c.day = day
 		y, m, d := civil(day)
-		c.text = [11]byte{byte('0' + y/1000%10), byte('0' + y/100%10), byte('0' + y/10%10), byte('0' + y%10), '-',
-			byte('0' + m/10), byte('0' + m%10), '-', byte('0' + d/10), byte('0' + d%10), 'T'}
+		c.text = [24]byte{byte('0' + y/1000%10), byte('0' + y/100%10), byte('0' + y/10%10), byte('0' + y%10), '-',
+			byte('0' + m/10), byte('0' + m%10), '-', byte('0' + d/10), byte('0' + d%10)}
+		copy(c.text[10:], "T00:00:00.000Z")
 	}
-	dst = append(dst, c.text[:]...)
-	rest := int(ms - day*dayMillis)
+	rest := uint32(ms - day*dayMillis)
 	s, f := rest/1000, rest%1000
 	h, m := s/3600, s/60%60
 	s %= 60
-	return append(dst, byte('0'+h/10), byte('0'+h%10), ':', byte('0'+m/10), byte('0'+m%10), ':', byte('0'+s/10), byte('0'+s%10),
-		'.', byte('0'+f/100), byte('0'+f/10%10), byte('0'+f%10), 'Z')
+	dst = append(dst, c.text[:]...)
+	t := dst[len(dst)-len("00:00:00.000Z"):]
+	t[0], t[1] = byte('0'+h/10), byte('0'+h%10)
+	t[3], t[4] = byte('0'+m/10), byte('0'+m%10)
+	t[6], t[7] = byte('0'+s/10), byte('0'+s%10)
+	t[9], t[10], t[11] = byte('0'+f/100), byte('0'+f/10%10), byte('0'+f%10)
+	return dst
 }
 
 func floorDiv(a, b int64) int64 {

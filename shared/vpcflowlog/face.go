@@ -22,15 +22,19 @@ const (
 )
 
 // face returns the ready JSON for line, building it when it is not the one kept.
-func (p *parser) face(line []byte) []byte {
+func (p *parser) face(line []byte) ([]byte, error) {
 	if p.faces == nil {
 		p.faces = make([]face, 1<<faceBits)
 	}
 	f := &p.faces[p.hash(line)]
 	if f.plan != p.plan || !p.same(line, f.key) {
-		p.build(line, f)
+		v, _, err := p.number(line, version, 1<<15-1)
+		if err != nil {
+			return nil, err
+		}
+		p.build(line, v, f)
 	}
-	return f.json
+	return f.json, nil
 }
 
 func (p *parser) run(line []byte, r run) []byte { return line[p.ends[r.first]+1 : p.ends[r.last+1]] }
@@ -65,7 +69,7 @@ func (p *parser) same(line, key []byte) bool {
 	return len(key) == 0
 }
 
-func (p *parser) build(line []byte, f *face) {
+func (p *parser) build(line, v []byte, f *face) {
 	f.plan, f.key = p.plan, f.key[:0]
 	for _, r := range p.plan.runs {
 		f.key = append(append(f.key, p.run(line, r)...), ' ')
@@ -81,7 +85,7 @@ func (p *parser) build(line []byte, f *face) {
 	}
 	b = append(b, `},"aws":{"vpcflow":{`...)
 	at := len(b)
-	b = number(b, `,"version":`, p.text(line, version))
+	b = number(b, `,"version":`, v)
 	facts := p.facts(line)
 	for _, id := range identity[1:] {
 		s := p.text(line, id)
@@ -163,7 +167,18 @@ func number(b []byte, key string, s []byte) []byte {
 	if s == nil {
 		return b
 	}
-	return append(append(b, key...), s...)
+	return short(append(b, key...), s)
+}
+
+// short appends s, which seldom has more than 16 bytes: sixteen are copied at once whatever the length, as lengths can't
+// be predicted.
+func short(b, s []byte) []byte {
+	n := len(b)
+	if len(s) > 16 || cap(s) < 16 || cap(b)-n < 16 {
+		return append(b, s...)
+	}
+	copy(b[n:n+16], s[:16])
+	return b[:n+len(s)]
 }
 
 // ip appends an address in canonical form unless it is absent; key ends with the opening quote.
@@ -173,7 +188,7 @@ func ip(b []byte, key string, s []byte, a netip.Addr) []byte {
 	}
 	b = append(b, key...)
 	if a.Is4() && bytes.IndexByte(s, ':') < 0 {
-		b = append(b, s...)
+		b = short(b, s)
 	} else {
 		b = a.AppendTo(b)
 	}

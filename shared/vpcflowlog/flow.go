@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"stepsiem/shared/address"
+	"stepsiem/shared/event"
 )
 
 // outcome is what action and log-status say together.
@@ -27,6 +28,7 @@ type flow struct {
 	flags    uint8 // low eight TCP flags
 	way      uint8 // inbound or outbound by flow-direction
 	protocol int
+	face     []byte // see parser.face; valid until the next line
 
 	src, dst, pktSrc, pktDst         []byte
 	srcPort, dstPort, packets, bytes []byte
@@ -59,28 +61,33 @@ const (
 	lows = 0x7f7f7f7f7f7f7f7f
 )
 
-// blanks marks the blanks among eight bytes in the low eight bits.
-func blanks(b []byte) uint64 {
-	w := binary.LittleEndian.Uint64(b) ^ ones*' '
+// blanks marks the blanks among the eight bytes of w in the low eight bits.
+func blanks(w uint64) uint64 {
+	w ^= ones * ' '
 	w = ^((w&lows + lows) | w | lows) >> 7
 	return w * 0x0102040810204080 >> 56
 }
 
-// split finds where the fields end.
+// split finds where the fields end, and whether the line is plain.
 func (p *parser) split(line []byte) error {
-	n, before := 0, uint64(1)
+	n, before, dirty := 0, uint64(1), uint64(0)
 	ends := p.ends[1 : p.plan.count+1]
 	for base := 0; base < len(line); base += 64 {
 		var mask uint64
 		block := line[base:min(base+64, len(line))]
 		i := 0
 		for ; i+8 <= len(block); i += 8 {
-			mask |= blanks(block[i:]) << i
+			w := binary.LittleEndian.Uint64(block[i:])
+			mask |= blanks(w) << i
+			dirty |= event.Dirty(w)
 		}
-		for ; i < len(block); i++ {
-			if block[i] == ' ' {
-				mask |= 1 << i
+		if i < len(block) {
+			w := uint64(ones * '0')
+			for j, c := range block[i:] {
+				w ^= uint64(c^'0') << (8 * j)
 			}
+			mask |= blanks(w) << i
+			dirty |= event.Dirty(w)
 		}
 		if mask&(mask<<1|before) != 0 {
 			return errEmpty
@@ -101,6 +108,7 @@ func (p *parser) split(line []byte) error {
 		return errEmpty
 	}
 	ends[n] = int32(len(line))
+	p.plain = dirty == 0
 	return nil
 }
 
@@ -122,7 +130,7 @@ func (p *parser) text(line []byte, f field) []byte { return p.at(line, p.plan.in
 func (p *parser) check(line []byte, f *flow) error {
 	var n uint64
 	var err error
-	if _, _, err = p.number(line, version, 1<<15-1); err != nil {
+	if f.face, err = p.face(line); err != nil {
 		return err
 	}
 	if err = p.addresses(line, f); err != nil {
@@ -248,22 +256,47 @@ func (p *parser) address(line []byte, f field) (s []byte, a netip.Addr, err erro
 
 // number reads a decimal without sign or leading zeros, as JSON takes it; s is nil when the field is absent.
 func (p *parser) number(line []byte, f field, limit uint64) (s []byte, n uint64, err error) {
-	if s = p.text(line, f); s == nil {
+	i := p.plan.index[f]
+	if i == 0 {
 		return nil, 0, nil
 	}
-	if len(s) > 19 || s[0] == '0' && len(s) > 1 {
-		return nil, 0, invalid[f]
-	}
-	for _, c := range s {
-		if c -= '0'; c > 9 {
-			return nil, 0, invalid[f]
+	from, to := int(p.ends[i-1]+1), int(p.ends[i])
+	s = line[from:to]
+	ok := false
+	switch size := to - from; {
+	case size == 1:
+		if s[0] == '-' {
+			return nil, 0, nil
 		}
-		n = n*10 + uint64(c)
+		n = uint64(s[0] - '0')
+		ok = n <= 9
+	case size > 19 || s[0] == '0':
+	case size <= 8 && to >= 8:
+		n, ok = eight(line[to-8:to], size)
+	case size <= 16 && to >= 16:
+		var high uint64
+		var digits bool
+		high, digits = eight(line[to-16:to-8], size-8)
+		n, ok = eight(line[to-8:to], 8)
+		n, ok = high*1e8+n, ok && digits
+	default:
+		n, ok = slow(s)
 	}
-	if n > limit {
+	if !ok || n > limit {
 		return nil, 0, invalid[f]
 	}
 	return s, n, nil
+}
+
+// slow reads up to 19 digits one by one.
+func slow(s []byte) (n uint64, ok bool) {
+	for _, c := range s {
+		if c -= '0'; c > 9 {
+			return 0, false
+		}
+		n = n*10 + uint64(c)
+	}
+	return n, true
 }
 
 func (p *parser) time(line []byte, f field) (int64, error) {
@@ -272,4 +305,15 @@ func (p *parser) time(line []byte, f field) (int64, error) {
 		return -1, err
 	}
 	return int64(n), nil
+}
+
+// eight reads the last n of eight bytes, 1 to 8, as digits, all at once: how many there are can't be predicted.
+func eight(b []byte, n int) (uint64, bool) {
+	w := binary.LittleEndian.Uint64(b) ^ ones*'0'
+	w = w >> (64 - 8*n) << (64 - 8*n)
+	if (w+ones*0x76|w)&(ones<<7) != 0 {
+		return 0, false
+	}
+	w = w*10 + w>>8
+	return (w&0xff000000ff*(1000000<<32|100) + w>>16&0xff000000ff*(10000<<32|1)) >> 32, true
 }

@@ -13,6 +13,7 @@ type parser struct {
 	plans  []*plan
 	plan   *plan // of the line at hand
 	ends   [maxFields + 1]int32
+	plain  bool // the line at hand needs no escapes
 	faces  []face
 }
 
@@ -126,9 +127,14 @@ func (p *parser) write(line []byte, f *flow, src, dst netip.Addr, dir direction,
 		b = d.Calendar.AppendTime(append(b, `,"end":"`...), f.end*1000)
 		b = append(b, '"')
 	}
-	d.Buf = b
-	d.Original(line)
-	b = append(d.Buf, p.face(line)...)
+	if p.plain {
+		b = append(append(append(b, `,"original":"`...), line...), '"')
+	} else {
+		d.Buf = b
+		d.Original(line)
+		b = d.Buf
+	}
+	b = append(b, f.face...)
 	b = p.members(b, line, f)
 
 	if f.src != nil || f.srcPort != nil || f.packets != nil || f.bytes != nil {
