@@ -30,10 +30,14 @@ func sample(n int) [][]byte {
 			return "Connection closed by invalid user " + user + " " + peer + " [preauth]"
 		},
 	}
+	peers := make([]string, 500)
+	for i := range peers {
+		peers[i] = fmt.Sprintf("%d.%d.%d.%d", 1+rnd.IntN(220), rnd.IntN(256), rnd.IntN(256), rnd.IntN(256))
+	}
 	lines := make([][]byte, n)
 	for i := range lines {
 		s := i / 5
-		peer := fmt.Sprintf("%d.%d.%d.%d port %d", 1+rnd.IntN(220), rnd.IntN(256), rnd.IntN(256), rnd.IntN(256), 1024+rnd.IntN(64000))
+		peer := fmt.Sprintf("%s port %d", peers[rnd.IntN(len(peers))], 1024+rnd.IntN(64000))
 		lines[i] = fmt.Appendf(nil, "Nov 23 %02d:%02d:%02d ip-172-31-9-%d sshd[%d]: %s", s/3600%24, s/60%60, s%60, rnd.IntN(20), 1000+rnd.IntN(30000),
 			kinds[rnd.IntN(len(kinds))](users[rnd.IntN(len(users))], peer))
 	}

@@ -72,13 +72,15 @@ func (w *writer) text(key, value string) {
 }
 
 func (w *writer) put(key, value string) {
-	b := append(w.buf, key...)
+	w.buf = append(w.append(append(w.buf, key...), value), `",`...)
+}
+
+// append appends the inside of a string.
+func (w *writer) append(b []byte, s string) []byte {
 	if w.plain {
-		b = append(b, value...)
-	} else {
-		b = event.AppendEscaped(b, raw(value))
+		return append(b, s...)
 	}
-	w.buf = append(b, `",`...)
+	return event.AppendEscaped(b, raw(s))
 }
 
 // number writes digits up to limit, and leaves out what is none.
@@ -92,18 +94,8 @@ func (w *writer) number(key, value string, limit int64) {
 	}
 }
 
-// open starts an object; close ends it, or takes it back when nothing was put in.
-func (w *writer) open(key string) (start, first int) {
-	start = len(w.buf)
-	w.buf = append(append(w.buf, key...), '{')
-	return start, len(w.buf)
-}
-
-func (w *writer) close(start, first int) {
-	if len(w.buf) == first {
-		w.buf = w.buf[:start]
-		return
-	}
+// end closes an object that has members.
+func (w *writer) end() {
 	w.buf[len(w.buf)-1] = '}'
 	w.buf = append(w.buf, ',')
 }
@@ -117,20 +109,28 @@ const (
 func (p *parser) write(d *event.Doc, line string) {
 	e := &p.entry
 	d.BeginLog(e.time, p.log())
-	w := writer{d.Buf, event.Plain(raw(line))}
-	w.buf = append(w.buf, e.class.members...)
-	switch {
-	case e.class.code != "":
-	case e.family == "sshd":
-		w.text(`"code":"`, sshDefault.code)
-	default:
-		w.text(`"code":"`, e.program)
+	w := writer{plain: event.Plain(raw(line))}
+	b := append(d.Buf, e.class.members...)
+	if e.class.code == "" {
+		code := e.program
+		if e.family == "sshd" {
+			code = sshDefault.code
+		}
+		b = append(w.append(append(b, `"code":"`...), code), `",`...)
 	}
-	w.text(`"reason":"`, e.reason)
-	w.text(`"original":"`, line)
-	w.close(0, 0) // event, which Begin opened
-	w.text(`"message":"`, e.message)
-	e.writeWho(&w)
+	if e.reason != "" {
+		b = append(w.append(append(b, `"reason":"`...), e.reason), `",`...)
+	}
+	b = w.append(append(b, `"original":"`...), line)
+	b = w.append(append(b, `"},"message":"`...), e.message)
+	b = append(b, `",`...)
+	if e.host != "" {
+		b = append(w.append(append(b, `"host":{"hostname":"`...), e.host), `"},`...)
+	}
+	w.buf = w.append(append(b, `"process":{"name":"`...), e.program)
+	w.buf = append(w.buf, `",`...)
+	e.writeProcess(&w)
+	e.writeUser(&w)
 	d.Buf = w.buf
 	e.writeSource(&w, d)
 	e.writeSSH(&w)
@@ -169,46 +169,40 @@ func (p *parser) log() []byte {
 	return p.syslog
 }
 
-// writeWho appends host, process, user and group.
-func (e *entry) writeWho(w *writer) {
-	start, first := w.open(`"host":`)
-	w.text(`"hostname":"`, e.host)
-	w.close(start, first)
-
-	start, first = w.open(`"process":`)
-	w.text(`"name":"`, e.program)
+// writeProcess ends the open process.
+func (e *entry) writeProcess(w *writer) {
 	w.number(`"pid":`, e.pid, maxPID)
 	w.text(`"command_line":"`, e.command)
 	w.text(`"working_directory":"`, e.folder)
 	if e.terminal != "" {
-		s, f := w.open(`"tty":`)
-		w.text(`"name":"`, e.terminal)
-		w.close(s, f)
+		w.text(`"tty":{"name":"`, e.terminal)
+		w.end()
 	}
-	w.close(start, first)
+	w.end()
+}
 
+func (e *entry) writeUser(w *writer) {
 	if e.user != "" || e.effective != "" || e.target != "" {
-		start, first = w.open(`"user":`)
+		w.buf = append(w.buf, `"user":{`...)
 		w.text(`"name":"`, e.user)
 		w.text(`"id":"`, e.userID)
-		e.writeOther(w, `"effective":`, e.effective, e.effectiveID)
-		e.writeOther(w, `"target":`, e.target, e.targetID)
-		w.close(start, first)
+		e.writeOther(w, `"effective":{"name":"`, e.effective, e.effectiveID)
+		e.writeOther(w, `"target":{"name":"`, e.target, e.targetID)
+		w.end()
 	}
 	if e.group != "" || e.groupID != "" {
-		start, first = w.open(`"group":`)
+		w.buf = append(w.buf, `"group":{`...)
 		w.text(`"name":"`, e.group)
 		w.text(`"id":"`, e.groupID)
-		w.close(start, first)
+		w.end()
 	}
 }
 
 func (e *entry) writeOther(w *writer, key, name, id string) {
 	if name != "" {
-		start, first := w.open(key)
-		w.text(`"name":"`, name)
+		w.text(key, name)
 		w.text(`"id":"`, id)
-		w.close(start, first)
+		w.end()
 	}
 }
 
@@ -217,8 +211,7 @@ func (e *entry) writeSource(w *writer, d *event.Doc) {
 	if e.address == "" {
 		return
 	}
-	start, first := w.open(`"source":`)
-	w.text(`"address":"`, e.address)
+	w.text(`"source":{"address":"`, e.address)
 	w.number(`"port":`, e.port, maxPort)
 	bare := e.address
 	ip, ok := address.Parse(raw(bare))
@@ -240,7 +233,7 @@ func (e *entry) writeSource(w *writer, d *event.Doc) {
 	} else if hostname(e.address) {
 		w.text(`"domain":"`, e.address)
 	}
-	w.close(start, first)
+	w.end()
 }
 
 // hostname reports whether s can be the name of a host; sshd's UNKNOWN is none.
@@ -259,12 +252,12 @@ func (e *entry) writeSSH(w *writer) {
 	if e.method == "" && e.keyType == "" {
 		return
 	}
-	start, first := w.open(`"ssh":`)
+	w.buf = append(w.buf, `"ssh":{`...)
 	w.text(`"method":"`, e.method)
 	w.text(`"key_type":"`, e.keyType)
 	w.text(`"key_fingerprint":"`, e.fingerprint)
 	w.text(`"certificate_id":"`, e.certificate)
 	w.text(`"certificate_serial":"`, e.certificateSerial)
 	w.text(`"certificate_authority":"`, e.authority)
-	w.close(start, first)
+	w.end()
 }
