@@ -227,9 +227,9 @@ func trim(s string) string {
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func raw(s string) []byte  { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// number reads decimal digits up to limit.
+// number reads decimal digits up to limit, as programs print them: without leading zeros.
 func number(s string, limit int64) (n int64, ok bool) {
-	if s == "" || len(s) > 12 {
+	if s == "" || len(s) > 12 || s[0] == '0' && len(s) > 1 {
 		return 0, false
 	}
 	for i := range len(s) {

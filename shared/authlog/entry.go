@@ -21,8 +21,8 @@ type entry struct {
 	message               string
 
 	class       *class
-	beforeLogin bool // sshd says so
-	repeated    string
+	beforeLogin bool   // sshd says so
+	repeated    string // digits
 	reason      string
 
 	user, userID           string // who acts or logs in
@@ -31,7 +31,8 @@ type entry struct {
 	targetID               string
 	group, groupID         string
 
-	address, port string
+	address string
+	port    string // digits
 
 	command, folder, terminal string
 
@@ -83,15 +84,9 @@ func (w *writer) append(b []byte, s string) []byte {
 	return event.AppendEscaped(b, raw(s))
 }
 
-// number writes digits up to limit, and leaves out what is none.
-func (w *writer) number(key, value string, limit int64) {
-	switch n, ok := number(value, limit); {
-	case !ok:
-	case value[0] == '0':
-		w.buf = append(event.AppendInt(append(w.buf, key...), n), ',')
-	default:
-		w.buf = append(append(append(w.buf, key...), value...), ',')
-	}
+// number writes digits behind a key.
+func (w *writer) number(key, digits string) {
+	w.buf = append(append(append(w.buf, key...), digits...), ',')
 }
 
 // end closes an object that has members.
@@ -100,10 +95,7 @@ func (w *writer) end() {
 	w.buf = append(w.buf, ',')
 }
 
-const (
-	maxPort = 1<<16 - 1
-	maxPID  = 1<<32 - 1
-)
+const maxPID = 1<<32 - 1
 
 // write appends the document.
 func (p *parser) write(d *event.Doc, line string) {
@@ -145,8 +137,8 @@ func (p *parser) write(d *event.Doc, line string) {
 		ssh = `,"ssh":true`
 	}
 	d.Buf = append(d.Buf, ssh...)
-	if n, ok := number(e.repeated, maxPID); ok {
-		d.Buf = event.AppendInt(append(d.Buf, `,"repeated":`...), n)
+	if e.repeated != "" {
+		d.Buf = append(append(d.Buf, `,"repeated":`...), e.repeated...)
 	}
 	d.Buf = append(d.Buf, "}}"...)
 }
@@ -171,7 +163,9 @@ func (p *parser) log() []byte {
 
 // writeProcess ends the open process.
 func (e *entry) writeProcess(w *writer) {
-	w.number(`"pid":`, e.pid, maxPID)
+	if _, ok := number(e.pid, maxPID); ok {
+		w.number(`"pid":`, e.pid)
+	}
 	w.text(`"command_line":"`, e.command)
 	w.text(`"working_directory":"`, e.folder)
 	if e.terminal != "" {
@@ -212,7 +206,9 @@ func (e *entry) writeSource(w *writer, d *event.Doc) {
 		return
 	}
 	w.text(`"source":{"address":"`, e.address)
-	w.number(`"port":`, e.port, maxPort)
+	if e.port != "" {
+		w.number(`"port":`, e.port)
+	}
 	bare := e.address
 	ip, ok := address.Parse(raw(bare))
 	if !ok {

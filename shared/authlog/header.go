@@ -194,10 +194,8 @@ func (t *stamp) cut(s string) (rest string, ok bool) {
 	if rest, ok = t.cutZone(rest); !ok {
 		return s, false
 	}
-	if t.year < 0 && len(rest) > 5 && rest[0] == ' ' && rest[5] == ' ' && (rest[1:3] == "19" || rest[1:3] == "20") {
-		if year, digits := number(rest[1:5], 9999); digits {
-			t.year, rest = int(year), rest[5:]
-		}
+	if t.year < 0 && len(rest) > 5 && rest[0] == ' ' && rest[5] == ' ' && year(rest[1:]) >= 1970 && year(rest[1:]) <= 9999 {
+		t.year, rest = year(rest[1:]), rest[5:]
 	}
 	after := strings.TrimLeft(rest, " ")
 	return after, len(after) < len(rest) || rest == ""
@@ -207,27 +205,32 @@ func (t *stamp) cutDate(s string) (rest string, ok bool) {
 	if len(s) < 11 || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != 't' && s[10] != ' ' {
 		return s, false
 	}
-	year, ok := number(s[:4], 9999)
-	t.year, t.month, t.day = int(year), two(s[5:]), two(s[8:])
-	return s[11:], ok
+	t.year, t.month, t.day = year(s), two(s[5:]), two(s[8:])
+	return s[11:], t.year <= 9999
 }
 
 func (t *stamp) cutMonth(s string) (rest string, ok bool) {
-	if len(s) < 6 || s[3] != ' ' {
+	if len(s) < 7 || s[3] != ' ' {
 		return s, false
 	}
 	if t.month = month(s[:3]); t.month == 0 {
 		return s, false
 	}
-	day, rest := token(strings.TrimLeft(s[4:], " "))
-	n, ok := number(day, 31)
-	t.year, t.day = -1, int(n)
-	if len(rest) > 5 && rest[4] == ' ' {
-		if year, digits := number(rest[:4], 9999); digits {
-			t.year, rest = int(year), rest[5:]
-		}
+	switch t.year, s = -1, s[4:]; {
+	case s[0] == ' ' && s[1]-'0' <= 9: // " 3"
+		t.day, s = int(s[1]-'0'), s[2:]
+	case s[0]-'0' <= 9 && s[1] == ' ': // "3"
+		t.day, s = int(s[0]-'0'), s[1:]
+	default:
+		t.day, s = two(s), s[2:]
 	}
-	return rest, ok && len(day) <= 2
+	if s == "" || s[0] != ' ' {
+		return s, false
+	}
+	if s = s[1:]; len(s) > 5 && s[4] == ' ' && year(s) <= 9999 {
+		t.year, s = year(s), s[5:]
+	}
+	return s, t.day <= 31
 }
 
 func (t *stamp) cutClock(s string) (rest string, ok bool) {
@@ -275,10 +278,13 @@ func (t *stamp) cutZone(s string) (rest string, ok bool) {
 // two reads two digits; what is none is far out of every range.
 func two(s string) int {
 	if len(s) < 2 || s[0]-'0' > 9 || s[1]-'0' > 9 {
-		return 1000
+		return 1 << 20
 	}
 	return int(s[0]-'0')*10 + int(s[1]-'0')
 }
+
+// year reads four digits; what is none is above 9999.
+func year(s string) int { return two(s)*100 + two(s[2:]) }
 
 func month(s string) int {
 	switch s {

@@ -122,16 +122,21 @@ func (e *entry) sshd(s string) {
 
 // cutPeer splits "… ADDRESS port N".
 func cutPeer(s string) (head, addr, port string, ok bool) {
-	if s == "" || s[len(s)-1]-'0' > 9 {
+	const word = " port "
+	i := len(s)
+	for i > 0 && s[i-1]-'0' <= 9 {
+		i--
+	}
+	if i < len(word) || s[i-len(word):i] != word || !isPort(s[i:]) {
 		return "", "", "", false
 	}
-	head, port = cutLast(s)
-	if head, ok = strings.CutSuffix(head, " port"); !ok {
-		return "", "", "", false
-	}
-	head, addr = cutLast(head)
-	_, ok = number(port, maxPort)
-	return head, addr, port, ok && addr != ""
+	head, addr = cutLast(s[:i-len(word)])
+	return head, addr, s[i:], addr != ""
+}
+
+func isPort(s string) bool {
+	_, ok := number(s, 1<<16-1)
+	return ok
 }
 
 // cutFromPort splits "NAME from ADDRESS port N". The name may hold anything.
@@ -318,11 +323,18 @@ func (e *entry) connectionReason(s string) {
 func (e *entry) cutFirst(s string) (rest string) {
 	e.address, rest = token(s)
 	if port, ok := strings.CutPrefix(rest, "port "); ok {
-		e.port, rest, _ = strings.Cut(port, ":")
+		port, rest, _ = strings.Cut(port, ":")
+		e.setPort(port)
 		return strings.TrimPrefix(rest, " ")
 	}
 	e.address = strings.TrimSuffix(e.address, ":")
 	return rest
+}
+
+func (e *entry) setPort(s string) {
+	if isPort(s) {
+		e.port = s
+	}
 }
 
 // received reads "ADDRESS port N:11: reason". The reason is the client's.
@@ -338,7 +350,8 @@ func (e *entry) peerFirst(s string) {
 	var rest string
 	e.address, rest = token(s)
 	if port, ok := strings.CutPrefix(rest, "port "); ok {
-		e.port, _ = token(port)
+		port, _ = token(port)
+		e.setPort(port)
 	}
 }
 
@@ -441,7 +454,8 @@ func (e *entry) dropped(s string) {
 	}
 	addr, s, _ := strings.Cut(s, "]:")
 	e.address = addr
-	e.port, s = token(s)
+	port, s := token(s)
+	e.setPort(port)
 	if _, s, ok = strings.Cut(s, "]:"); ok {
 		_, e.reason = token(s)
 	}
