@@ -99,12 +99,15 @@ func taskFolders(root string) ([]string, error) {
 	return names, nil
 }
 
-// compileTasks leaves one binary a task in bin, with the flags that the Makefile has.
+// buildFlags are the Makefile's, too.
+var buildFlags = []string{"-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w"}
+
+// compileTasks leaves one binary a task in bin.
 func compileTasks(ctx context.Context, root, bin string) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bin+"/", "./tasks/...")
+	cmd := exec.Command("go", slices.Concat([]string{"build"}, buildFlags, []string{"-o", bin + "/", "./tasks/..."})...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	if err := run(ctx, cmd); err != nil {

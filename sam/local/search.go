@@ -114,6 +114,9 @@ func (c Config) installSearch(ctx context.Context) (home string, err error) {
 		parts = append(parts, sources[name])
 	}
 	return cached(ctx, c.Cache, "opensearch-"+searchVersion+"-"+digest(parts...), func(dir string) error {
+		if err := errors.Join(Check()...); err != nil {
+			return err
+		}
 		c.Log("OpenSearch: fetching " + searchVersion + " from Maven Central (130 MB)")
 		work := filepath.Join(dir, "work")
 		if err := c.fetchJars(ctx, work); err != nil {

@@ -24,9 +24,6 @@ func Up(ctx context.Context, c Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if missing := Check(); len(missing) > 0 {
-		return nil, errors.Join(missing...)
-	}
 	if err := os.MkdirAll(filepath.Join(c.Home, "logs"), 0o755); err != nil {
 		return nil, err
 	}
@@ -39,7 +36,7 @@ func Up(ctx context.Context, c Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st.Engine.healthy(ctx) != nil || !st.Engine.Process.alive() { // what it knew is lost: begin anew
+	if st.Deployed == "" || !st.Engine.Process.alive() || st.Engine.healthy(ctx) != nil { // nothing there to keep
 		if err := st.clear(ctx); err != nil {
 			return nil, fmt.Errorf("clear away the old stack: %w", err)
 		}
@@ -54,7 +51,7 @@ func Up(ctx context.Context, c Config) (*Stack, error) {
 	}
 	s := &Stack{AWS: st.Engine.url(), Search: st.Search.url(), Region: region, home: c.Home}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.upSearch(ctx, st) })
+	g.Go(func() error { return c.upSearch(ctx, st, s.AWS) })
 	g.Go(func() error {
 		var p *built
 		ready, both := errgroup.WithContext(ctx)
@@ -78,6 +75,8 @@ func lockHome(ctx context.Context, home string, waiting func()) (unlock func(), 
 	return lock(ctx, filepath.Join(home, "lock"), waiting)
 }
 
+func engineLog(home string) string { return filepath.Join(home, "logs/engine.log") }
+
 func (c Config) upEngine(ctx context.Context, st *state) error {
 	e := st.Engine
 	if e.Process.alive() {
@@ -89,12 +88,12 @@ func (c Config) upEngine(ctx context.Context, st *state) error {
 	}
 	c.Log("AWS engine: starting")
 	e.Dir = filepath.Join(c.Home, "engine")
-	return e.start(ctx, venv, filepath.Join(c.Home, "logs/engine.log"), func() error {
+	return e.start(ctx, venv, engineLog(c.Home), func() error {
 		return st.change(func() { st.Engine = e })
 	})
 }
 
-func (c Config) upSearch(ctx context.Context, st *state) error {
+func (c Config) upSearch(ctx context.Context, st *state, s3 string) error {
 	s := st.Search
 	if s.Process.alive() && s.healthy(ctx) == nil {
 		return nil
@@ -115,12 +114,12 @@ func (c Config) upSearch(ctx context.Context, st *state) error {
 		return err
 	}
 	s.Home, s.Java, s.Heap = home, java(venv), c.Heap
-	return st.startSearch(ctx, s)
+	return st.startSearch(ctx, s, s3)
 }
 
-func (st *state) startSearch(ctx context.Context, s search) error {
+func (st *state) startSearch(ctx context.Context, s search, s3 string) error {
 	log := filepath.Join(filepath.Dir(st.path), "logs/opensearch.log")
-	return s.start(ctx, st.Engine.url(), log, func() error {
+	return s.start(ctx, s3, log, func() error {
 		return st.change(func() { st.Search = s })
 	})
 }
@@ -205,7 +204,7 @@ func (s *Stack) StartSearch(ctx context.Context) error {
 		if st.Search.Process.alive() {
 			return nil
 		}
-		return st.startSearch(ctx, st.Search)
+		return st.startSearch(ctx, st.Search, st.Engine.url())
 	})
 }
 

@@ -99,6 +99,9 @@ func TestUp(t *testing.T) {
 	}
 	c.Parameters = map[string]string{"Greeting": "bonjour"}
 	s = up(t, c)
+	if s.LandingBucket == "" || s.Outputs["Landing"] != s.LandingBucket {
+		t.Errorf("after the change the stack is %+v", s)
+	}
 	out, err = functions.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("stepsiem-echo"), Payload: []byte(`{}`), LogType: lambdatypes.LogTypeTail})
 	if err != nil {
 		t.Fatal(err)
