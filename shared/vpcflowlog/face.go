@@ -18,7 +18,7 @@ type face struct {
 
 const (
 	faceBits   = 10 // a run keeps 2^faceBits interfaces
-	maxFaceKey = 1 << 10
+	maxFaceKey = 2 << 10
 )
 
 // face returns the ready JSON for line, building it when it is not the one kept.
@@ -26,13 +26,25 @@ func (p *parser) face(line []byte) ([]byte, error) {
 	if p.faces == nil {
 		p.faces = make([]face, 1<<faceBits)
 	}
-	f := &p.faces[p.hash(line)]
-	if f.plan != p.plan || !p.same(line, f.key) {
-		v, _, err := p.number(line, version, 1<<15-1)
-		if err != nil {
-			return nil, err
+	i := p.hash(line)
+	f := &p.faces[i]
+	if f.plan == p.plan && p.same(line, f.key) {
+		return f.json, nil
+	}
+	if f.plan != nil { // each place has a second choice, which gives way
+		if f = &p.faces[i^1]; f.plan == p.plan && p.same(line, f.key) {
+			return f.json, nil
 		}
-		p.build(line, v, f)
+	}
+	v, _, err := p.number(line, version, 1<<15-1)
+	if err != nil {
+		return nil, err
+	}
+	p.build(line, v, f)
+	if len(f.key) > maxFaceKey {
+		once := f.json
+		*f = face{}
+		return once, nil
 	}
 	return f.json, nil
 }
@@ -159,7 +171,13 @@ func word(b []byte, key string, s []byte) []byte {
 	if len(s) == 0 {
 		return b
 	}
-	return append(event.AppendEscaped(append(b, key...), s), '"')
+	b = append(b, key...)
+	if event.Plain(s) {
+		b = short(b, s)
+	} else {
+		b = event.AppendEscaped(b, s)
+	}
+	return append(b, '"')
 }
 
 // number appends a checked number unless it is absent.

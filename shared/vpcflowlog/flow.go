@@ -1,6 +1,7 @@
 package vpcflowlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
@@ -222,11 +223,15 @@ func (p *parser) addresses(line []byte, f *flow) error {
 	if f.dst, f.dstIP, err = p.address(line, dstAddr); err != nil {
 		return err
 	}
-	if f.pktSrc, f.pktSrcIP, err = p.address(line, pktSrcAddr); err != nil {
-		return err
+	if f.pktSrc, f.pktSrcIP = p.text(line, pktSrcAddr), f.srcIP; !bytes.Equal(f.pktSrc, f.src) {
+		if f.pktSrc, f.pktSrcIP, err = p.address(line, pktSrcAddr); err != nil {
+			return err
+		}
 	}
-	if f.pktDst, f.pktDstIP, err = p.address(line, pktDstAddr); err != nil {
-		return err
+	if f.pktDst, f.pktDstIP = p.text(line, pktDstAddr), f.dstIP; !bytes.Equal(f.pktDst, f.dst) {
+		if f.pktDst, f.pktDstIP, err = p.address(line, pktDstAddr); err != nil {
+			return err
+		}
 	}
 	if f.src == nil {
 		f.src, f.srcIP = f.pktSrc, f.pktSrcIP

@@ -73,6 +73,9 @@ var directions = [...]direction{
 	external: {`,"direction":"external"`, `,"direction":"public-external"}}`},
 }
 
+// ways are the members that flow-direction becomes.
+var ways = [...]string{none: "", inbound: `,"flow_direction":"ingress"`, outbound: `,"flow_direction":"egress"`}
+
 const (
 	none = iota
 	inbound
@@ -207,7 +210,7 @@ func (p *parser) members(b, line []byte, f *flow) []byte {
 		b = ip(b, `,"pkt_destination_ip":"`, f.pktDst, f.pktDstIP)
 		b = word(b, `,"pkt_source_service":"`, p.text(line, pktSrcService))
 		b = word(b, `,"pkt_destination_service":"`, p.text(line, pktDstService))
-		b = word(b, `,"flow_direction":"`, p.text(line, flowDirection))
+		b = append(b, ways[f.way]...)
 		b = number(b, `,"traffic_path":`, f.trafficPath)
 		b = word(b, `,"reject_reason":"`, p.text(line, rejectReason))
 		b = number(b, `,"encryption_status":`, f.encrypted)
