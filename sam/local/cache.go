@@ -50,11 +50,20 @@ func cached(ctx context.Context, cache, name string, build func(dir string) erro
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	dir := path + ".partial"
-	if err := os.RemoveAll(dir); err != nil {
+	old, err := filepath.Glob(path + ".partial-*")
+	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	for _, dir := range old {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+	}
+	dir, err := os.MkdirTemp(cache, name+".partial-") // a new name: what an interrupted build started may still write to the old
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", err
 	}
 	if err := build(dir); err != nil {
