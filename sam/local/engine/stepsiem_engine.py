@@ -6,6 +6,7 @@ import json
 import math
 import os
 import queue
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -245,6 +246,16 @@ def hurry_deployments():
     loop = ResourceProviderExecutor.deploy_loop
     names = [p.name for p in inspect.signature(loop).parameters.values() if p.default is not p.empty]
     loop.__defaults__ = tuple(0.1 if n == "sleep_time" else d for n, d in zip(names, loop.__defaults__))
+
+
+@hooks.on_infra_start()
+def own_s3_storage():
+    """Objects would lie in one folder under /tmp for all engines of this machine, each large one an open file."""
+    from localemu.services.s3 import provider
+
+    provider.DEFAULT_S3_TMP_DIR = os.path.join(tempfile.gettempdir(), "s3")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16384 if most == resource.RLIM_INFINITY else most, most))
 
 
 @hooks.on_infra_start()
