@@ -1,6 +1,7 @@
 package vpcflowlog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -177,27 +178,32 @@ func header(line []byte) *plan {
 	if len(line) > maxLine {
 		return nil
 	}
-	known, order := 0, make([]string, 0, 32)
-	for name := range strings.FieldsSeq(string(line)) {
-		if !named(name) || len(order) == maxFields {
+	count := 0
+	for name := range bytes.FieldsSeq(line) {
+		if count++; count > maxFields || !named(name) {
 			return nil
 		}
+	}
+	order, known := strings.Fields(string(line)), 0
+	for _, name := range order {
 		if _, ok := byName[normal(name)]; ok {
 			known++
 		}
-		order = append(order, name)
 	}
-	if 2*known <= len(order) {
+	if 2*known <= count {
 		return nil
 	}
 	return newPlan(order)
 }
 
 // named reports whether s could be a field's name.
-func named(s string) bool {
-	s = normal(s)
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
-		return false
+func named(s []byte) bool {
+	s = bytes.TrimSuffix(bytes.TrimPrefix(s, []byte("${")), []byte("}"))
+	for i, c := range s {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (i == 0 || c != '-' && c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
 	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+	return len(s) > 0
 }

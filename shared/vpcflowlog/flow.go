@@ -131,9 +131,6 @@ func (p *parser) text(line []byte, f field) []byte { return p.at(line, p.plan.in
 func (p *parser) check(line []byte, f *flow) error {
 	var n uint64
 	var err error
-	if f.face, err = p.face(line); err != nil {
-		return err
-	}
 	if err = p.addresses(line, f); err != nil {
 		return err
 	}
@@ -175,7 +172,11 @@ func (p *parser) check(line []byte, f *flow) error {
 	if f.encrypted, _, err = p.number(line, encryptionStatus, 1<<16-1); err != nil {
 		return err
 	}
-	return p.words(line, f)
+	if err = p.words(line, f); err != nil {
+		return err
+	}
+	f.face, err = p.face(line)
+	return err
 }
 
 // words reads the fields that have a closed list of values.
