@@ -1,0 +1,12 @@
+// Command account is the Account task.
+package main
+
+import (
+	"stepsiem/shared/blob"
+	"stepsiem/shared/task"
+)
+
+func main() {
+	cfg := task.Must(task.Env[Config]())
+	task.Start((&Accountant{Config: cfg, Store: blob.NewS3(task.Must(task.AWS()))}).Handle)
+}
