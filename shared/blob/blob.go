@@ -48,3 +48,32 @@ func Read(ctx context.Context, s Store, bucket, key string, limit int64) ([]byte
 	defer body.Close()
 	return io.ReadAll(io.LimitReader(body, limit))
 }
+
+// Bucket is one bucket of a store.
+type Bucket struct {
+	Store Store
+	Name  string
+}
+
+// maxFetch bounds what Fetch holds in memory: a large geo database fits.
+const maxFetch = 1 << 30
+
+// Fetch reads an object unless its ETag is still etag, in which case it answers no data.
+func (b Bucket) Fetch(ctx context.Context, key, etag string) (data []byte, newETag string, err error) {
+	body, info, err := b.Store.Get(ctx, b.Name, key, "")
+	if err != nil {
+		return nil, "", err
+	}
+	defer body.Close()
+	if etag != "" && info.ETag == etag {
+		return nil, etag, nil
+	}
+	data, err = io.ReadAll(io.LimitReader(body, maxFetch))
+	return data, info.ETag, err
+}
+
+// Put writes an object whole.
+func (b Bucket) Put(ctx context.Context, key string, data []byte) error {
+	_, err := b.Store.Put(ctx, b.Name, key, data, nil)
+	return err
+}

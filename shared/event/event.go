@@ -35,6 +35,8 @@ type Source struct {
 	Base string
 	// Time is when the object was written, as near as is known: it gives the year to timestamps without one.
 	Time time.Time
+	// Type is the log type when the object's owner says it; "" leaves it to be sniffed.
+	Type string
 }
 
 // Origin is what a CloudWatch Logs subscription says of a record; nil outside one.
