@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 )
 
@@ -13,9 +14,9 @@ type Table interface {
 	Format
 	// Magic is what the container starts with.
 	Magic() []byte
-	// Rows gives the container's rows as the format's text lines, a header line first, until ok is false. A line is valid
-	// until the next call. The error says what made the rest unreadable.
-	Rows(r io.ReaderAt, size int64) (next func() (line []byte, ok bool, err error), err error)
+	// Rows gives the container's rows as the format's text lines and the header line that names their fields. A line is
+	// valid until the next. The first error ends rows.
+	Rows(r io.ReaderAt, size int64) (header []byte, rows iter.Seq2[[]byte, error], err error)
 }
 
 var bom = []byte("\xef\xbb\xbf")
@@ -38,7 +39,7 @@ func (r *Reader) content(w *window) error {
 			return nil // the caller tells why
 		}
 		return r.object("empty object", nil)
-	case len(head) > 0 && (head[0] == '{' || head[0] == '[') && (r.opt.Type == "" || r.reads(JSON) || head[0] == '{'):
+	case len(head) > 0 && (head[0] == '{' || head[0] == '[') && (r.typ == "" || r.reads(JSON) || head[0] == '{'):
 		return r.values(w)
 	}
 	return r.lines(w)
@@ -47,7 +48,7 @@ func (r *Reader) content(w *window) error {
 // reads reports whether the asked-for type comes in this framing.
 func (r *Reader) reads(framing Framing) bool {
 	for _, f := range r.opt.Formats {
-		if f.Type() == r.opt.Type && f.Framing() == framing {
+		if f.Type() == r.typ && f.Framing() == framing {
 			return true
 		}
 	}
@@ -120,7 +121,7 @@ func (w *window) drain() int64 {
 
 // hinted is the format that the caller or the key's layout names, when its framing fits.
 func (r *Reader) hinted(framing Framing) Format {
-	typ := r.opt.Type
+	typ := r.typ
 	if typ == "" {
 		typ = TypeOfKey(r.src.Key)
 	}
@@ -132,46 +133,51 @@ func (r *Reader) hinted(framing Framing) Format {
 	return nil
 }
 
+// MaxTable bounds a container, which must be spooled to disk: half of what a Lambda has there.
+const MaxTable = 256 << 20
+
 // table spools a container to disk, as its index is at its end, and reads its rows as lines. Offsets are row numbers.
 func (r *Reader) table(t Table, w *window) error {
+	w.limit = min(w.limit, MaxTable)
+	raw := bytes.Clone(w.rest()[:min(MaxRejectBytes, len(w.rest()))])
 	tmp, err := os.CreateTemp("", "table-*")
 	if err != nil {
-		return fmt.Errorf("spool object: %w", err)
+		return fmt.Errorf("spool table: %w", err)
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	raw := bytes.Clone(w.rest()[:min(MaxRejectBytes, len(w.rest()))])
-	for {
+	for more := true; more; more = w.more() {
 		if _, err := tmp.Write(w.rest()); err != nil {
-			return fmt.Errorf("spool object: %w", err)
+			return fmt.Errorf("spool table: %w", err)
 		}
 		w.pos = w.end
-		if !w.more() {
-			break
-		}
 	}
-	size := w.offset()
-	next, err := t.Rows(tmp, size)
-	if err != nil {
+	if w.cut() {
 		w.told = true
+		return r.object(fmt.Sprintf("read table: %v", w.err), raw)
+	}
+	header, rows, err := t.Rows(tmp, w.offset())
+	if err != nil {
 		return r.object(fmt.Sprintf("open table: %v", err), raw)
 	}
 	if err := r.begin(t); err != nil {
 		return err
 	}
-	for row := int64(0); ; row++ {
-		line, ok, err := next()
+	if err := r.record(header, 0, nil); err != nil {
+		return err
+	}
+	row := int64(0)
+	for line, err := range rows {
 		if err != nil {
 			r.fail(fmt.Sprintf("read row %d: %v", row, err))
 			return r.reject(r.tally.Failed, t.Type(), row, 0, nil)
 		}
-		if !ok {
-			return nil
-		}
 		if err := r.record(line, row, nil); err != nil {
 			return err
 		}
+		row++
 	}
+	return nil
 }
 
 var errNotJSON = errors.New("no JSON record")

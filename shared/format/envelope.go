@@ -41,6 +41,9 @@ var marks = [][]byte{[]byte(`"logEvents"`), []byte(`"awslogs"`), []byte(`"Record
 // envelope reads raw when it is an envelope of records rather than one; done says so. Records inside it have no bytes of
 // their own in the object: their offset is the envelope's plus their number.
 func (r *Reader) envelope(raw []byte, offset int64) (done bool, err error) {
+	if text, ok := message(raw); ok {
+		return true, r.inner(text, offset, nil)
+	}
 	marked := false
 	for _, m := range marks {
 		marked = marked || bytes.Contains(raw, m)
@@ -69,6 +72,19 @@ func (r *Reader) envelope(raw []byte, offset int64) (done bool, err error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// message is the text of {"message":"…"} without any other member: how VPC delivers flow logs to Firehose.
+func message(raw []byte) ([]byte, bool) {
+	if !bytes.HasPrefix(bytes.TrimLeft(raw[1:], " \t\r\n"), []byte(`"message"`)) {
+		return nil, false
+	}
+	var m map[string]json.RawMessage
+	var text *string
+	if json.Unmarshal(raw, &m) != nil || len(m) != 1 || json.Unmarshal(m["message"], &text) != nil || text == nil {
+		return nil, false
+	}
+	return bytes.TrimRight([]byte(*text), "\r\n"), true
 }
 
 // awslogs opens what a Lambda subscription receives: base64 of gzip of a payload.

@@ -3,6 +3,7 @@ package format
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,8 +79,10 @@ type Reader struct {
 	sink  Sink
 	tally Tally
 	run   *run
+	in    *source
 	src   *event.Source
 	obj   int32
+	typ   string // asked for, or ""
 }
 
 // NewReader returns a Reader that hands everything to sink. Zero limits in opt take their defaults.
@@ -105,15 +108,15 @@ type run struct {
 // Read turns one object into documents. object numbers it in its group. The error is an outage or the sink's own;
 // whatever is wrong with the content is rejected, counted and told by Tally.Failed.
 func (r *Reader) Read(ctx context.Context, src *event.Source, object int32, body io.Reader) (Tally, error) {
-	r.src, r.obj, r.run = src, object, nil
+	r.src, r.obj, r.run, r.typ = src, object, nil, cmp.Or(src.Type, r.opt.Type)
 	r.tally = Tally{Filtered: map[string]int64{}}
-	in := &source{ctx: ctx, r: body}
-	err := r.layers(in)
+	r.in = &source{ctx: ctx, r: body}
+	err := r.layers(r.in)
 	if err == nil {
 		err = r.flush()
 	}
 	if err == nil && r.tally.Type == "" {
-		r.tally.Type = r.opt.Type
+		r.tally.Type = r.typ
 	}
 	return r.tally, err
 }
@@ -147,7 +150,7 @@ func (r *Reader) layers(in *source) error {
 	for range maxLayers {
 		head, err := br.Peek(2)
 		if in.err != nil {
-			return fmt.Errorf("read %s: %w", r.src.Path, outage(in.err))
+			return r.outage()
 		}
 		if len(head) == 0 && err == io.EOF {
 			return r.object("empty object", nil)
@@ -158,7 +161,7 @@ func (r *Reader) layers(in *source) error {
 		zr, err := gzip.NewReader(br)
 		if err != nil {
 			if in.err != nil {
-				return fmt.Errorf("read %s: %w", r.src.Path, outage(in.err))
+				return r.outage()
 			}
 			raw, _ := io.ReadAll(io.LimitReader(br, MaxRejectBytes))
 			return r.object(fmt.Sprintf("inflate: %v", err), raw)
@@ -169,7 +172,7 @@ func (r *Reader) layers(in *source) error {
 	err := r.content(w)
 	r.tally.Bytes += w.offset()
 	if in.err != nil {
-		return fmt.Errorf("read %s: %w", r.src.Path, outage(in.err))
+		return r.outage()
 	}
 	if err != nil {
 		return err
@@ -183,11 +186,13 @@ func (r *Reader) layers(in *source) error {
 	return nil
 }
 
-func outage(err error) error {
-	if k := fault.Of(err); k != fault.Bug {
-		return err
+// outage is the error of a source that failed: Unavailable unless it says otherwise.
+func (r *Reader) outage() error {
+	kind := fault.Of(r.in.err)
+	if kind == fault.Bug {
+		kind = fault.Unavailable
 	}
-	return fault.New(fault.Unavailable, "%w", err)
+	return fault.New(kind, "read %s: %w", r.src.Path, r.in.err)
 }
 
 func (r *Reader) fail(reason string) {
@@ -207,6 +212,9 @@ func (r *Reader) reject(reason, typ string, offset, length int64, raw []byte) er
 }
 
 func (r *Reader) rejectAs(kind fault.Kind, reason, typ string, offset, length int64, raw []byte) error {
+	if r.in.err != nil { // what an outage cut off is no bad input
+		return r.outage()
+	}
 	r.tally.Read++
 	r.tally.Quarantined++
 	if len(raw) > MaxRejectBytes {
@@ -307,7 +315,7 @@ func (r *Reader) flush() error {
 func (r *Reader) choose(record []byte, framing Framing) Format {
 	var best Format
 	sure := 0
-	hint := r.opt.Type
+	hint := r.typ
 	if hint == "" {
 		hint = TypeOfKey(r.src.Key)
 	}
@@ -315,8 +323,8 @@ func (r *Reader) choose(record []byte, framing Framing) Format {
 		if f.Framing() != framing {
 			continue
 		}
-		if r.opt.Type != "" {
-			if f.Type() == r.opt.Type {
+		if r.typ != "" {
+			if f.Type() == r.typ {
 				return f
 			}
 			continue

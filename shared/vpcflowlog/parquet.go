@@ -23,6 +23,14 @@ const (
 	rowBatch      = 128
 )
 
+// Magic is what a Parquet file starts with.
+func (*Format) Magic() []byte { return []byte("PAR1") }
+
+// Rows is ReadParquet; it makes Format a format.Table.
+func (*Format) Rows(r io.ReaderAt, size int64) (header []byte, rows iter.Seq2[[]byte, error], err error) {
+	return ReadParquet(r, size)
+}
+
 // ReadParquet turns a flow log delivered as Parquet into the lines that text delivery would have: header names the
 // columns, and rows yields the others, absent values as "-". A line is valid until the next. The first error ends rows;
 // the lines before it are good. Memory is bounded by the pages at hand, one a column; a hostile file ends in an error.
