@@ -44,10 +44,11 @@ func (c Config) deploy(ctx context.Context, st *state, s *Stack, b *built) error
 // parameters are what differs from AWS, as far as the template declares it, and what the caller wants.
 func (c Config) parameters(s *Stack, declared map[string]bool) map[string]string {
 	set := map[string]string{
-		"Architecture":        runtime.GOARCH,
-		"SearchEndpoint":      s.Search,
-		"SearchAuth":          "basic", // and no secret: OpenSearch has no users here
-		"IngestWindowSeconds": "1",
+		"Architecture":          runtime.GOARCH,
+		"SearchEndpoint":        s.Search,
+		"SearchAuth":            "basic", // and no secret: OpenSearch has no users here
+		"IngestWindowSeconds":   "1",
+		"OutagePatienceSeconds": "20", // a stopped server shows as a failed execution within a minute
 	}
 	if runtime.GOARCH == "amd64" {
 		set["Architecture"] = "x86_64"

@@ -26,13 +26,14 @@ const (
 	Unavailable Kind = "Siem.Unavailable" // 5xx, network, deadline near, shard limit: retried for half an hour
 	Conflict    Kind = "Siem.Conflict"    // somebody else holds it: retried at long intervals
 	Partial     Kind = "Siem.Partial"     // some items are still to be done: retried
+	Outage      Kind = "Siem.Outage"      // unavailable for longer than the outage patience: stops the execution where it is
 	Denied      Kind = "Siem.Denied"      // authentication or policy: stops the execution where it is
 	Bug         Kind = "Siem.Bug"         // unclassified, panic: stops the execution where it is
 )
 
 // Kinds lists every kind in the order of the table in CONTRIBUTING.md.
 func Kinds() []Kind {
-	return []Kind{BadInput, NotFound, Throttled, Unavailable, Conflict, Partial, Denied, Bug}
+	return []Kind{BadInput, NotFound, Throttled, Unavailable, Conflict, Partial, Outage, Denied, Bug}
 }
 
 type failure struct {

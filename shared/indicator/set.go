@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -41,6 +42,14 @@ type Set struct {
 type Match struct {
 	Addr netip.Addr `json:"addr"`
 	Entry
+}
+
+// Same reports whether two answers, nil for none, mark a document alike.
+func (m *Match) Same(o *Match) bool {
+	if m == nil || o == nil {
+		return m == o
+	}
+	return m.Addr == o.Addr && reflect.DeepEqual(m.Entry, o.Entry)
 }
 
 // Load checks data, a compiled set, and uses it in place: data must not change afterwards. What is truncated, corrupt or

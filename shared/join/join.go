@@ -87,6 +87,16 @@ func (f *Facts) AppendItem(dst []byte, typ string, c *event.Chunk, r *event.Reco
 	return append(dst, '\n')
 }
 
+// AppendUpdate appends two bulk lines that put f's threat member into r's document in place of the one it has.
+func (f *Facts) AppendUpdate(dst []byte, typ string, c *event.Chunk, r *event.Record) []byte {
+	dst = append(dst, `{"update":{"_index":"`+Index(typ, r.Time)+`","_id":"`...)
+	dst = append(dst, c.ID(r)...)
+	dst = append(dst, "\",\"retry_on_conflict\":5}}\n"...)
+	dst = append(dst, `{"script":{"source":"ctx._source.threat = params.threat","params":{`...)
+	dst = append(dst, f.appendThreat(nil, r)[1:]...) // without the leading comma
+	return append(dst, "}}}\n"...)
+}
+
 // Index is the name of the index for documents of a type at ms since 1970.
 func Index(typ string, ms int64) string { return "cwl-" + typ + "-" + event.Day(ms) }
 
@@ -173,4 +183,15 @@ func eachLine(r io.Reader, f func([]byte) error) error {
 		return fmt.Errorf("read answers: %w", err)
 	}
 	return nil
+}
+
+// Match looks addresses up in a set; the answer is by their number.
+func Match(set *indicator.Set, addresses []netip.Addr) map[int32]*indicator.Match {
+	out := map[int32]*indicator.Match{}
+	for i, a := range addresses {
+		if m, ok := set.Match(a); ok {
+			out[int32(i)] = &m
+		}
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -48,17 +49,17 @@ type Retry struct {
 // DefaultRetry is about a minute of patience inside one call; the machine's own retries come on top.
 var DefaultRetry = Retry{Attempts: 6, Base: 500 * time.Millisecond, Max: 15 * time.Second}
 
-// Create sends the items of b (all "create" actions). exceptions gets the items that were not simply created; items that
+// Bulk sends the items of b ("create" and "update" actions). exceptions gets the items that were not simply done; items that
 // answered 429 or 5xx, and nothing else, are sent again. What remains after all attempts is an error: Siem.Partial when
 // some items went through, else the kind of what stood in the way.
-func (c *Client) Create(ctx context.Context, b *Body, retry Retry, exceptions func(Outcome) error) error {
+func (c *Client) Bulk(ctx context.Context, b *Body, retry Retry, exceptions func(Outcome) error) error {
 	todo := make([]int, len(b.Ends))
 	for i := range todo {
 		todo[i] = i
 	}
 	buf := b.Buf
 	for attempt := 1; ; attempt++ {
-		left, cause, err := c.create(ctx, buf, todo, exceptions)
+		left, cause, err := c.bulk(ctx, buf, todo, exceptions)
 		if err != nil {
 			switch fault.Of(err) {
 			case fault.Throttled, fault.Unavailable:
@@ -109,12 +110,13 @@ type bulkItem struct {
 	Error  *Error `json:"error"`
 }
 
-// create sends buf, the items todo of a body, once. left are those worth sending again, and cause what one of them said.
-func (c *Client) create(ctx context.Context, buf []byte, todo []int, exceptions func(Outcome) error) (left []int, cause, err error) {
+// bulk sends buf, the items todo of a body, once. left are those worth sending again, and cause what one of them said.
+func (c *Client) bulk(ctx context.Context, buf []byte, todo []int, exceptions func(Outcome) error) (left []int, cause, err error) {
 	var answer struct {
 		Errors bool `json:"errors"`
 		Items  []struct {
-			Create bulkItem `json:"create"`
+			Create *bulkItem `json:"create"`
+			Update *bulkItem `json:"update"`
 		} `json:"items"`
 	}
 	if err := c.Do(ctx, http.MethodPost, "/_bulk?filter_path=errors,items.*.status,items.*.error", buf, &answer); err != nil {
@@ -127,7 +129,10 @@ func (c *Client) create(ctx context.Context, buf []byte, todo []int, exceptions 
 		return nil, nil, nil
 	}
 	for n, it := range answer.Items {
-		item := it.Create
+		item := cmp.Or(it.Create, it.Update)
+		if item == nil {
+			return nil, nil, fault.New(fault.Bug, "bulk: item %d is answered with neither create nor update", n)
+		}
 		if item.Error == nil {
 			continue
 		}
@@ -136,6 +141,9 @@ func (c *Client) create(ctx context.Context, buf []byte, todo []int, exceptions 
 				return nil, nil, err
 			}
 			continue
+		}
+		if item.Error.Type == "document_missing_exception" {
+			continue // an update of what the mapper refused before
 		}
 		kind := Kind(item.Status, item.Error)
 		switch kind {
