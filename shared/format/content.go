@@ -23,7 +23,7 @@ var bom = []byte("\xef\xbb\xbf")
 
 // content reads plain content: a table, JSON values or lines.
 func (r *Reader) content(w *window) error {
-	for w.end-w.pos < 4<<10 && w.more() {
+	for w.end-w.pos < sniffBytes && w.more() {
 	}
 	if bytes.HasPrefix(w.rest(), bom) {
 		w.pos += len(bom)
@@ -33,13 +33,12 @@ func (r *Reader) content(w *window) error {
 			return r.table(t, w)
 		}
 	}
-	switch head := bytes.TrimLeft(w.rest(), " \t\r\n"); {
-	case len(head) == 0 && w.err != nil:
-		if w.err != io.EOF {
-			return nil // the caller tells why
-		}
+	switch c := w.space(); {
+	case c == 0 && w.err != io.EOF:
+		return nil // the caller tells why
+	case c == 0:
 		return r.object("empty object", nil)
-	case len(head) > 0 && (head[0] == '{' || head[0] == '[') && (r.typ == "" || r.reads(JSON) || head[0] == '{'):
+	case c == '{', c == '[' && (r.opt.Type == "" || r.reads(JSON)):
 		return r.values(w)
 	}
 	return r.lines(w)
@@ -55,29 +54,35 @@ func (r *Reader) reads(framing Framing) bool {
 	return false
 }
 
-const sniffLines = 16
+// What is looked at to tell the format of lines; garbage may come before the first good one.
+const (
+	sniffBytes = 64 << 10
+	sniffLines = 16
+)
+
+// sniff finds the format of the lines ahead.
+func (r *Reader) sniff(w *window) Format {
+	head := w.rest()[:min(sniffBytes, len(w.rest()))]
+	for range sniffLines {
+		line, rest, _ := bytes.Cut(head, []byte("\n"))
+		if f := r.choose(trimCR(line), Lines); f != nil {
+			return f
+		}
+		head = rest
+	}
+	return r.hinted(Lines)
+}
 
 // lines reads one record a line.
 func (r *Reader) lines(w *window) error {
 	w.max = r.opt.MaxRecord
-	var f Format
-	head := w.rest()[:min(64<<10, len(w.rest()))]
-	for range sniffLines {
-		line, rest, _ := bytes.Cut(head, []byte("\n"))
-		if f = r.choose(trimCR(line), Lines); f != nil || len(rest) == 0 {
-			break
-		}
-		head = rest
-	}
+	f := r.sniff(w)
 	if f == nil {
-		f = r.hinted(Lines)
-	}
-	if f == nil {
-		raw := bytes.Clone(w.rest()[:min(MaxRejectBytes, len(w.rest()))])
+		offset, raw := w.offset(), bytes.Clone(w.rest()[:min(MaxRejectBytes, len(w.rest()))])
 		n := w.drain()
 		r.fail("no known log format")
 		w.told = true
-		return r.reject(r.tally.Failed, "", 0, n, raw)
+		return r.reject(r.tally.Failed, "", offset, n, raw)
 	}
 	if err := r.begin(f); err != nil {
 		return err
@@ -94,7 +99,7 @@ func (r *Reader) lines(w *window) error {
 			if err := r.reject(fmt.Sprintf("record longer than %d bytes", r.opt.MaxRecord), f.Type(), offset, n, raw); err != nil {
 				return err
 			}
-		case w.cut() && w.pos == w.end:
+		case w.cut() && w.pos == w.end && w.buf[w.end-1] != '\n':
 			w.told = true
 			return r.reject(fmt.Sprintf("record cut off: %v", w.err), f.Type(), offset, int64(len(line)), line)
 		case len(bytes.TrimSpace(line)) == 0:
@@ -182,6 +187,9 @@ func (r *Reader) table(t Table, w *window) error {
 
 var errNotJSON = errors.New("no JSON record")
 
+// maxBroken bounds how often a record without end is looked for the next one's start.
+const maxBroken = 64
+
 // values reads JSON values: an array of records, {"Records":[…]}, or values behind each other.
 func (r *Reader) values(w *window) error {
 	first := true
@@ -221,7 +229,7 @@ func (r *Reader) elements(w *window) error {
 	for {
 		switch c := w.space(); c {
 		case 0:
-			if w.err == io.EOF {
+			if w.err == io.EOF && !w.told {
 				r.fail("unexpected end of JSON")
 				return r.reject(r.tally.Failed, "", w.offset(), 0, nil)
 			}
@@ -268,12 +276,16 @@ func (r *Reader) value(w *window, first bool) error {
 	raw, ok := w.value()
 	if !ok {
 		head := bytes.Clone(w.rest()[:min(MaxRejectBytes, len(w.rest()))])
+		if i := bytes.Index(w.rest(), []byte("\n{")); i >= 0 && r.broken < maxBroken { // it must not take those behind it along
+			r.broken++
+			w.pos += i + 1
+			return r.reject("record cut off: no end on its line", "", offset, int64(i), head[:min(i, len(head))])
+		}
 		if w.err == nil {
-			s := scanner{}
-			w.skip(s)
+			w.skip(scanner{})
 			return r.reject(fmt.Sprintf("record longer than %d bytes", w.max), "", offset, w.offset()-offset, head)
 		}
-		if first && r.hinted(Lines) != nil {
+		if first && r.sniff(w) != nil {
 			return errNotJSON
 		}
 		why := "unexpected end of JSON"
@@ -290,7 +302,7 @@ func (r *Reader) value(w *window, first bool) error {
 	}
 	f := r.choose(raw, JSON)
 	if f == nil {
-		if first && r.choose(firstLine(raw), Lines) != nil {
+		if first && r.sniff(w) != nil {
 			return errNotJSON
 		}
 		f = r.hinted(JSON)
@@ -308,9 +320,4 @@ func (r *Reader) value(w *window, first bool) error {
 		}
 	}
 	return r.record(raw, offset, nil)
-}
-
-func firstLine(b []byte) []byte {
-	line, _, _ := bytes.Cut(b, []byte("\n"))
-	return trimCR(line)
 }

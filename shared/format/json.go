@@ -110,7 +110,8 @@ func (w *window) skip(s scanner) {
 func (w *window) records() bool {
 	for w.end-w.pos < 256 && w.more() {
 	}
-	b := w.rest()
+	head := w.rest()[:min(256, len(w.rest()))]
+	b := head
 	for _, token := range []string{"{", `"Records"`, ":", "["} {
 		b = bytes.TrimLeft(b, " \t\r\n")
 		if !bytes.HasPrefix(b, []byte(token)) {
@@ -118,6 +119,6 @@ func (w *window) records() bool {
 		}
 		b = b[len(token):]
 	}
-	w.pos = w.end - len(b)
+	w.pos += len(head) - len(b)
 	return true
 }

@@ -82,7 +82,9 @@ type Reader struct {
 	in    *source
 	src   *event.Source
 	obj   int32
-	typ   string // asked for, or ""
+
+	broken int    // JSON values without end so far
+	typ    string // asked for, or ""
 }
 
 // NewReader returns a Reader that hands everything to sink. Zero limits in opt take their defaults.
