@@ -107,7 +107,7 @@ func TestCorrupt(t *testing.T) {
 		}
 	}
 	tail := append(packed(text(auth)), "garbage behind the stream"...)
-	if got := read(t, options(), "x", bytes.NewReader(tail)); got.summary() != "authlog 2/1/1/0" || !strings.Contains(got.reasons(), "inflate after") {
+	if got := read(t, options(), "x", bytes.NewReader(tail)); got.summary() != "authlog 2/1/1/0" || !strings.Contains(got.reasons(), "inflate: gzip: invalid header after 86 bytes") {
 		t.Error("garbage behind:", got.summary(), got.reasons())
 	}
 	if got := read(t, options(), "x", bytes.NewReader([]byte{0x1f, 0x8b})); got.summary() != "- 1/0/1/0" || !strings.Contains(got.reasons(), "inflate") {

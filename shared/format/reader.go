@@ -31,6 +31,7 @@ type Options struct {
 	MaxInflated int64     // bytes of one inflated object; the rest is quarantined
 	MaxRecord   int       // bytes of one record
 	BlockBytes  int       // documents handed over at a time
+	Bare        bool      // documents alone: see event.Chunk.Bare
 }
 
 // Defaults for Options; MaxPayload bounds a JSON value that must be held whole (a subscription's payload, a digest).
@@ -98,7 +99,7 @@ func NewReader(opt Options, sink Sink) *Reader {
 	if opt.BlockBytes == 0 {
 		opt.BlockBytes = DefaultBlockBytes
 	}
-	return &Reader{opt: opt, sink: sink}
+	return &Reader{opt: opt, sink: sink, chunk: event.Chunk{Bare: opt.Bare}}
 }
 
 // run is a stretch of records of one format within an object.
@@ -127,7 +128,6 @@ func (r *Reader) Read(ctx context.Context, src *event.Source, object int32, body
 type source struct {
 	ctx context.Context
 	r   io.Reader
-	n   int64
 	err error
 }
 
@@ -137,7 +137,6 @@ func (s *source) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.r.Read(p)
-	s.n += int64(n)
 	if err != nil && err != io.EOF {
 		s.err = err
 	}
@@ -180,7 +179,7 @@ func (r *Reader) layers(in *source) error {
 		return err
 	}
 	if w.err != nil && w.err != io.EOF {
-		r.fail(fmt.Sprintf("inflate after %d compressed bytes: %v", in.n, w.err))
+		r.fail(fmt.Sprintf("inflate: %v after %d bytes", w.err, w.offset()))
 		if !w.told {
 			return r.reject(r.tally.Failed, "", w.offset(), 0, nil)
 		}
