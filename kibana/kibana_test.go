@@ -155,7 +155,7 @@ func chunks(t *testing.T, f format.Format, each func(c *event.Chunk, facts *join
 		t.Fatalf("no goldens of %s: %v", f.Type(), err)
 	}
 	written := time.Unix(1700000000, 0).UTC()
-	origin := &event.Origin{Owner: "123456789012", LogGroup: "group", LogStream: "stream", Time: written.UnixMilli()}
+	origin := &event.Origin{Owner: "123456789012", LogGroup: "group", LogStream: "stream", ID: []byte("36000000000000000001"), Time: written.UnixMilli()}
 	origin.Prepare()
 	for _, file := range golden {
 		text, err := os.ReadFile(file)
