@@ -131,6 +131,11 @@ func Fold(parsed []ParseLedger, indexed map[string]IndexLedger) (rows []Row, not
 				return nil, nil, fault.New(fault.Bug, "fold ledger: chunk %s has none", c.Chunk)
 			}
 			note(ix.Notes)
+			for object, got := range ix.Objects {
+				if c.Documents[object] == 0 && got != (IndexCounts{}) {
+					return nil, nil, fault.New(fault.Bug, "fold ledger: chunk %s, object %d: no documents written, %+v accounted for", c.Chunk, object, got)
+				}
+			}
 			for object, n := range c.Documents {
 				got := ix.Objects[object]
 				if sum := got.Indexed + got.Duplicate + got.Quarantined; sum != n || object >= len(p.Objects) {
