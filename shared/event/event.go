@@ -168,13 +168,20 @@ type Chunk struct {
 	Buf       []byte // documents and ids
 	Records   []Record
 	Addresses address.Table
+	// Bare leaves out ids and address numbers, for whoever wants documents alone: Buf is then NDJSON, ready to be written.
+	Bare bool
 }
 
 // Commit makes the document since d.Reset a record of c; d.Buf must be c's buffer, which goes on in d. raw is the
 // record's own bytes. Without an ID of its own a record gets a hash of the object's base name, the offset and raw.
 func (c *Chunk) Commit(d *Doc, raw []byte, object int32) {
-	r := Record{Start: int32(d.start), End: int32(len(d.Buf)), Time: d.Time, Offset: d.Offset, Length: int32(len(raw)), Object: object,
-		Source: c.side(d.src), Destination: c.side(d.dst)}
+	r := Record{Start: int32(d.start), End: int32(len(d.Buf)), Time: d.Time, Offset: d.Offset, Length: int32(len(raw)), Object: object}
+	if c.Bare {
+		d.Buf = append(d.Buf, '\n')
+		c.Records, c.Buf = append(c.Records, r), d.Buf
+		return
+	}
+	r.Source, r.Destination = c.side(d.src), c.side(d.dst)
 	id := len(d.Buf)
 	switch {
 	case len(d.ID) > 0:

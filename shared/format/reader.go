@@ -106,6 +106,7 @@ func NewReader(opt Options, sink Sink) *Reader {
 type run struct {
 	format Format
 	parser Parser
+	start  []byte // of the last value that was sniffed
 }
 
 // Read turns one object into documents. object numbers it in its group. The error is an outage or the sink's own;
@@ -233,7 +234,7 @@ func (r *Reader) begin(f Format) error {
 	if err := r.flush(); err != nil {
 		return err
 	}
-	r.run = &run{f, f.Open()}
+	r.run = &run{format: f, parser: f.Open()}
 	r.doc.Open(r.src, f.Type(), r.opt.Batch, r.opt.Ingested)
 	switch r.tally.Type {
 	case "", f.Type():

@@ -29,6 +29,9 @@ type Facts struct {
 // AppendDocument appends r's document with its facts.
 func (f *Facts) AppendDocument(dst []byte, c *event.Chunk, r *event.Record) []byte {
 	doc := c.Doc(r)
+	if len(f.Geo) == 0 && f.Version == "" {
+		return append(dst, doc...)
+	}
 	first, second := r.Source, r.Destination
 	if second.Mark < first.Mark {
 		first, second = second, first
