@@ -27,6 +27,9 @@ import (
 // landingBucket is the local stack's: siem parse says where siem ingest would put a file.
 const landingBucket = "stepsiem-landing-000000000000"
 
+// blockBytes of documents fit the processor's cache.
+const blockBytes = 256 << 10
+
 // parseOptions are the flags of siem parse.
 type parseOptions struct {
 	typ, fields, keep, filter, bucket, rejects, earliest string
@@ -63,6 +66,7 @@ func cmdParse(ctx context.Context, c *call, args []string) error {
 	}
 	// The buffers are reused; collecting less often saves time, and the limit keeps memory bounded all the same.
 	debug.SetGCPercent(400)
+	opt.Bare, opt.BlockBytes = s.bare(), blockBytes
 	return s.files(ctx, c, o, opt, files)
 }
 
@@ -223,6 +227,10 @@ const maxKnown = 200_000
 
 // Block prints one run of documents.
 func (s *parseSink) Block(typ string, c *event.Chunk) error {
+	if s.bare() {
+		_, err := s.out.Write(c.Buf)
+		return err
+	}
 	s.look(c)
 	b := s.buf[:0]
 	for i := range c.Records {
@@ -241,6 +249,9 @@ func (s *parseSink) Block(typ string, c *event.Chunk) error {
 	_, err := s.out.Write(b)
 	return err
 }
+
+// bare reports whether documents are printed as they come: no facts to add, no ids to print.
+func (s *parseSink) bare() bool { return !s.bulk && s.geo == nil && s.set == nil }
 
 // look finds the facts of the addresses that are new.
 func (s *parseSink) look(c *event.Chunk) {
