@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stepsiem/shared/blob"
+	"stepsiem/shared/fault"
 	"stepsiem/shared/vpcflowlog"
 )
 
@@ -90,14 +91,14 @@ func (s *Store) publish() {
 	s.known.Store(&known)
 }
 
-// Read reads one snapshot. A missing one is fault.NotFound.
+// Read reads one snapshot. A missing one is fault.NotFound, one that does not decode fault.BadInput.
 func Read(ctx context.Context, from blob.Store, bucket, key string) (s Snapshot, err error) {
 	raw, err := blob.Read(ctx, from, bucket, key, MaxSnapshot)
 	if err != nil {
 		return s, fmt.Errorf("read interface snapshot: %w", err)
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return Snapshot{}, fmt.Errorf("decode interface snapshot s3://%s/%s: %w", bucket, key, err)
+		return Snapshot{}, fault.New(fault.BadInput, "decode interface snapshot s3://%s/%s: %w", bucket, key, err)
 	}
 	return s, nil
 }
