@@ -201,14 +201,14 @@ func (a *demoAnswer) text(w io.Writer, e *environment) {
 		fmt.Fprintf(w, "\n%s\n", s.Question)
 		table(w, s.Columns, s.Rows)
 	}
-	fmt.Fprintf(w, `
-What next:
-  siem show %s     the states of an execution
-  siem ingest %s   the same logs again: all duplicates
-  siem ingest DIR          your own logs
-  curl '%s/cwl-*/_search?q=threat.matched:true'
-  siem down                stops it all and discards the data
-`, a.Executions[0].Name, a.Samples, e.Search)
+	fmt.Fprintln(w, "\nWhat next")
+	table(w, nil, [][]string{
+		{"siem show " + a.Executions[0].Name, "the states of an execution"},
+		{"siem ingest " + a.Samples, "the same logs once more: all duplicates"},
+		{"siem ingest DIR", "your own logs"},
+		{"curl '" + e.Search + "/cwl-*/_search?q=threat.matched:true'", "your own searches"},
+		{"siem down", "stop it all and discard the data"},
+	})
 }
 
 // check is an error unless every type has an execution that succeeded, the ledger closes and all searches have answers.

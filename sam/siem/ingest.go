@@ -148,13 +148,15 @@ func (c *call) ingest(ctx context.Context, e *environment, files []file, wait ti
 	if err != nil {
 		return nil, err
 	}
-	r, err := e.account(ctx, found, func(row *batch.Row) bool {
-		return wanted[version{e.LandingBucket, strings.TrimPrefix(row.Object, "s3://"+e.LandingBucket+"/"), row.Version}]
-	})
-	if err == nil {
-		r.Objects = int64(len(files))
+	r, err := e.account(ctx, found, wanted)
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	if empty := len(files) - len(wanted); empty > 0 {
+		r.Objects += int64(empty)
+		r.Notes = append(r.Notes, fmt.Sprintf("files without a byte, hence without records: %d", empty))
+	}
+	return r, nil
 }
 
 const uploadsAtOnce = 8
@@ -200,7 +202,7 @@ func (e *environment) put(ctx context.Context, f file) (version, error) {
 // follow finds the ingest executions started since then whose inputs hold what is wanted, and waits for their end.
 func (e *environment) follow(ctx context.Context, since time.Time, wanted map[version]bool, wait time.Duration, bar *progress) ([]*execution, error) {
 	deadline := time.Now().Add(wait)
-	var ours []*execution
+	ours := []*execution{}
 	looked := map[string]bool{} // by ARN
 	covered := map[version]bool{}
 	for {
@@ -303,12 +305,11 @@ type result struct {
 	Skipped int                     `json:"skipped"`
 }
 
-// account adds up the ledgers of executions, of rows that are ours, and makes the documents visible to searches. An object
-// that two executions read counts once.
-func (e *environment) account(ctx context.Context, list []*execution, ours func(*batch.Row) bool) (*result, error) {
+// account adds up the ledgers of executions and makes their documents visible to searches. With versions, only their rows
+// count, each once, also when two executions read it.
+func (e *environment) account(ctx context.Context, list []*execution, versions map[version]bool) (*result, error) {
 	r := &result{Executions: list, Types: map[string]batch.Counts{}}
 	seen := map[version]*batch.Row{}
-	notes := map[string]bool{}
 	for _, x := range list {
 		if x.Status != succeeded {
 			continue
@@ -317,37 +318,48 @@ func (e *environment) account(ctx context.Context, list []*execution, ours func(
 		if err != nil {
 			return nil, err
 		}
-		for _, n := range account.Notes {
-			notes[n] = true
+		r.Notes = append(r.Notes, account.Notes...)
+		if versions == nil {
+			r.Unread = append(r.Unread, account.Failed...)
+			for typ, counts := range account.Types {
+				r.add(typ, counts)
+			}
+			continue
 		}
 		for i := range rows {
 			row := &rows[i]
-			if !ours(row) {
-				continue
-			}
-			v := version{key: row.Object, id: row.Version}
+			v := version{e.LandingBucket, strings.TrimPrefix(row.Object, "s3://"+e.LandingBucket+"/"), row.Version}
 			if first := seen[v]; first != nil {
 				merge(first, row)
-			} else {
+			} else if versions[v] {
 				seen[v] = row
 			}
 		}
 	}
 	for _, row := range seen {
-		r.Add(row.Counts)
-		t := r.Types[cmp.Or(row.Type, "unknown")]
-		t.Add(row.Counts)
-		r.Types[cmp.Or(row.Type, "unknown")] = t
+		r.add(cmp.Or(row.Type, "unknown"), row.Counts)
 		if row.Failed != "" {
 			r.Unread = append(r.Unread, batch.Failed{Object: row.Object, Reason: row.Failed})
 		}
 	}
 	slices.SortFunc(r.Unread, func(a, b batch.Failed) int { return cmp.Compare(a.Object, b.Object) })
-	r.Notes = slices.Sorted(maps.Keys(notes))
-	if err := e.search.Do(ctx, http.MethodPost, "/cwl-*/_refresh", nil, nil); err != nil {
+	slices.Sort(r.Notes)
+	r.Notes = slices.Compact(r.Notes)
+	if err := e.refreshIndices(ctx); err != nil {
 		r.Notes = append(r.Notes, "new documents may show up in searches late: "+err.Error())
 	}
 	return r, nil
+}
+
+func (r *result) add(typ string, counts batch.Counts) {
+	r.Add(counts)
+	counts.Add(r.Types[typ])
+	r.Types[typ] = counts
+}
+
+// refreshIndices makes what was indexed visible to searches.
+func (e *environment) refreshIndices(ctx context.Context) error {
+	return e.search.Do(ctx, http.MethodPost, "/cwl-*/_refresh", nil, nil)
 }
 
 // merge adds what another execution did with the same version: what it indexed was a duplicate to the first.

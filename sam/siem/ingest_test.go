@@ -1,12 +1,18 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"stepsiem/shared/batch"
+	"stepsiem/shared/blob"
+	"stepsiem/shared/search"
 )
 
 func TestLandingKey(t *testing.T) {
@@ -72,5 +78,60 @@ func TestMerge(t *testing.T) {
 	merge(&a, &b)
 	if want := (batch.Counts{Read: 10, Indexed: 9, Quarantined: 1}); a.Counts != want {
 		t.Errorf("got %+v", a.Counts)
+	}
+}
+
+// TestAccount sums rows of our own versions over executions, of which one failed and two read the same version.
+func TestAccount(t *testing.T) {
+	refreshed := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cwl-*/_refresh" {
+			refreshed++
+		}
+		fmt.Fprint(w, "{}")
+	}))
+	defer server.Close()
+	client, err := search.New(search.Config{Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &environment{store: new(blob.Memory), search: client, LandingBucket: "landing", WorkBucket: "work"}
+	row := func(key, version string, read, indexed, duplicate int64) batch.Row {
+		return batch.Row{Object: "s3://landing/" + key, Version: version, Type: "authlog",
+			Counts: batch.Counts{Objects: 1, Read: read, Indexed: indexed, Duplicate: duplicate}}
+	}
+	ran := func(name string, rows ...batch.Row) *execution {
+		a := batch.Sum(&batch.Plan{Run: name}, rows, []string{"no geo database"})
+		detail, err := json.Marshal(map[string]any{"rows": rows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.store.Put(t.Context(), e.WorkBucket, a.Detail, detail, nil); err != nil {
+			t.Fatal(err)
+		}
+		output, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &execution{Name: name, Status: succeeded, output: string(output)}
+	}
+	list := []*execution{
+		ran("one", row("a b/x", "1", 10, 6, 4), row("foreign", "1", 100, 100, 0)),
+		ran("two", row("a b/x", "1", 10, 4, 6), row("a b/x", "0", 50, 50, 0)),
+		{Name: "three", Status: "FAILED"},
+	}
+	r, err := e.account(t.Context(), list, map[version]bool{{"landing", "a b/x", "1"}: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := batch.Counts{Objects: 1, Read: 10, Indexed: 10}
+	if r.Counts != want || r.Types["authlog"] != want || !slices.Equal(r.Notes, []string{"no geo database"}) || refreshed != 1 {
+		t.Errorf("got %+v, refreshed %d times", r, refreshed)
+	}
+	if r.failed() == nil {
+		t.Error("a failed execution is no error")
+	}
+	if r, err = e.account(t.Context(), list[:2], nil); err != nil || r.Read != 170 || r.failed() != nil {
+		t.Errorf("all rows: %+v, %v", r, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,7 +89,7 @@ func cmdQuarantineList(ctx context.Context, c *call, args []string) error {
 		a := list[len(list)-1]
 		a.Records += q.Count
 		a.Kinds[q.Kind] += int(q.Count)
-		a.Types[q.Type] += int(q.Count)
+		a.Types[cmp.Or(q.Type, "unknown")] += int(q.Count)
 		if q.Time.After(a.Time) {
 			a.Time = q.Time
 		}
@@ -204,7 +205,7 @@ func cmdQuarantineReplay(ctx context.Context, c *call, args []string) error {
 	if err := e.await(ctx, started, bar); err != nil {
 		return err
 	}
-	r, err := e.account(ctx, started, func(*batch.Row) bool { return true })
+	r, err := e.account(ctx, started, nil)
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,9 @@ func (c *call) rerun(ctx context.Context, e *environment, list []*execution, ane
 	if err := e.await(ctx, again, bar); err != nil {
 		return err
 	}
+	if err := e.refreshIndices(ctx); err != nil {
+		c.note("new documents may show up in searches late: %s", err)
+	}
 	failed := 0
 	for _, r := range repeats {
 		if r.Status != succeeded {

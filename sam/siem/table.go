@@ -89,10 +89,10 @@ func newProgress(w io.Writer) *progress {
 }
 
 const (
-	barWidth   = 24
-	lineEvery  = 5 * time.Second
-	eraseLine  = "\r\x1b[K"
-	clockSteps = time.Second / 5
+	barWidth  = 24
+	barEvery  = 200 * time.Millisecond
+	lineEvery = 5 * time.Second
+	eraseLine = "\r\x1b[K"
 )
 
 // show draws done of total and a text.
@@ -103,7 +103,7 @@ func (p *progress) show(done, total int, text string) {
 	}
 	wait := lineEvery
 	if p.terminal {
-		wait = clockSteps
+		wait = barEvery
 	}
 	if text == p.last || time.Since(p.shown) < wait && done < total {
 		return
