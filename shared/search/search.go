@@ -63,7 +63,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte, out a
 	} else {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.os.Perform(req)
+	resp, err := c.os.Stream(req)
 	if err != nil {
 		return fault.New(fault.Unavailable, "%s %s: %w", method, path, err)
 	}

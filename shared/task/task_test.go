@@ -45,8 +45,7 @@ func play(ctx context.Context, i in) (out, error) {
 	case ok:
 		return out{}, fmt.Errorf("do work: %w", fault.New(fault.Kind(kind), "no luck"))
 	case i.Do == "panic":
-		var m map[string]int
-		m["x"] = 1
+		panic("at the disco")
 	case i.Do == "unknown":
 		return out{}, errors.New("never seen")
 	case i.Do == "long":
@@ -60,7 +59,7 @@ type outcome struct{ input, name, message string }
 
 func outcomes() []outcome {
 	list := []outcome{
-		{`{"do":"panic"}`, "Siem.Bug", "panic: assignment to entry in nil map"},
+		{`{"do":"panic"}`, "Siem.Bug", "panic: at the disco"},
 		{`{"do":"unknown"}`, "Siem.Bug", "never seen"},
 		{`{"do":7}`, "Siem.BadInput", "decode input: json"},
 		{`[]`, "Siem.BadInput", "decode input: json"},

@@ -171,6 +171,7 @@ func checkGroup(r io.ReaderAt, f *parquet.File, group int) error {
 	return nil
 }
 
+//lint:ignore SA1019 files have the deprecated encoding
 var encodings = []pq.Encoding{pq.Plain, pq.PlainDictionary, pq.RLE, pq.BitPacked, pq.RLEDictionary, pq.DeltaBinaryPacked,
 	pq.DeltaLengthByteArray}
 

@@ -160,8 +160,6 @@ type writer struct {
 	documents map[int]int64
 	count     int64
 	bytes     int64
-	addresses []byte
-	numbers   int
 	last      *event.Chunk
 }
 
