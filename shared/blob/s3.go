@@ -93,5 +93,8 @@ func wrap(verb, bucket, key string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if fault.Of(err) == fault.NotFound { // the SDK's text would differ at every request
+		return fault.New(fault.NotFound, "%s s3://%s/%s: there is no such object", verb, bucket, key)
+	}
 	return fault.New(fault.Of(err), "%s s3://%s/%s: %w", verb, bucket, key, err)
 }
