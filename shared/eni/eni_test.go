@@ -11,7 +11,6 @@ import (
 
 	"stepsiem/shared/blob"
 	"stepsiem/shared/fault"
-	"stepsiem/shared/vpcflowlog"
 )
 
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -83,7 +82,7 @@ func TestStore(t *testing.T) {
 	refresh(time.Minute, "")
 	want("eni-1", "vpc-1")
 	want("eni-2", "vpc-2")
-	if got, _ := s.Lookup("eni-1"); !reflect.DeepEqual(got, vpcflowlog.Interface{VPC: "vpc-1", SecurityGroups: []string{"sg-1", "sg-2"}}) {
+	if got, _ := s.Lookup("eni-1"); !reflect.DeepEqual(got, Interface{VPC: "vpc-1", SecurityGroups: []string{"sg-1", "sg-2"}, Seen: noon}) {
 		t.Errorf("interface %+v", got)
 	}
 

@@ -10,7 +10,6 @@ import (
 
 	"stepsiem/shared/blob"
 	"stepsiem/shared/fault"
-	"stepsiem/shared/vpcflowlog"
 )
 
 // Store keeps all snapshots of a bucket in memory. It is safe for concurrent use.
@@ -35,14 +34,12 @@ func NewStore(from blob.Store, bucket string, every time.Duration) *Store {
 	return &Store{from: from, bucket: bucket, every: every, snapshots: map[string]loaded{}}
 }
 
-// Lookup is vpcflowlog.Config's ENI: it never blocks.
-func (s *Store) Lookup(id string) (vpcflowlog.Interface, bool) {
-	known := s.known.Load()
-	if known == nil {
-		return vpcflowlog.Interface{}, false
+// Lookup finds an interface by its id. It never blocks.
+func (s *Store) Lookup(id string) (i Interface, ok bool) {
+	if known := s.known.Load(); known != nil {
+		i, ok = (*known)[id]
 	}
-	i, ok := (*known)[id]
-	return vpcflowlog.Interface{VPC: i.VPC, SecurityGroups: i.SecurityGroups}, ok
+	return i, ok
 }
 
 // Refresh reads the snapshots that are new. What can't be read is a note each for the task's result, never an error: what

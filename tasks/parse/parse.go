@@ -17,6 +17,7 @@ import (
 	"stepsiem/shared/fault"
 	"stepsiem/shared/format"
 	"stepsiem/shared/join"
+	"stepsiem/shared/vpcflowlog"
 )
 
 // Config is Parse's environment.
@@ -58,8 +59,14 @@ func New(cfg Config, store blob.Store, now func() time.Time) (*Parser, error) {
 		return nil, fmt.Errorf("read EARLIEST_EVENT: %w", err)
 	}
 	p := &Parser{Config: cfg, store: store, now: now, earliest: earliest, eni: eni.NewStore(store, cfg.DataBucket, eniAge)}
-	p.formats, err = catalog.Formats(catalog.Config{KeepFlows: cfg.KeepFlows, FlowFormat: cfg.FlowLogFormat, AuthlogFilter: cfg.AuthlogFilter, ENI: p.eni.Lookup})
+	p.formats, err = catalog.Formats(catalog.Config{KeepFlows: cfg.KeepFlows, FlowFormat: cfg.FlowLogFormat, AuthlogFilter: cfg.AuthlogFilter, ENI: p.face})
 	return p, err
+}
+
+// face is what is known of a flow log's interface.
+func (p *Parser) face(id string) (vpcflowlog.Interface, bool) {
+	i, ok := p.eni.Lookup(id)
+	return vpcflowlog.Interface{VPC: i.VPC, SecurityGroups: i.SecurityGroups}, ok
 }
 
 // Handle is the Parse task: it reads a group's objects, leaves chunks of documents and their addresses, sets aside what is
