@@ -99,3 +99,25 @@ func TestStore(t *testing.T) {
 		t.Errorf("listed %d times", from.lists)
 	}
 }
+
+func TestWanted(t *testing.T) {
+	from := &counted{}
+	s := NewStore(from, "data", time.Minute)
+	want := func(at time.Duration, want bool) {
+		t.Helper()
+		s.Refresh(t.Context(), noon.Add(at))
+		s.Lookup("eni-1")
+		if got := s.Wanted(noon.Add(at)); got != want {
+			t.Errorf("wanted after %v: %v", at, got)
+		}
+		if s.Wanted(noon.Add(at)) {
+			t.Errorf("wanted again after %v", at)
+		}
+	}
+	want(0, true) // nothing is known at all
+	from.put(t, Key("1", "eu-west-1"), Snapshot{Taken: noon.Add(30 * time.Second)})
+	want(time.Minute, false) // the snapshot is too young for another to say more
+	want(2*time.Minute, true)
+	from.put(t, Key("1", "eu-west-1"), Snapshot{Taken: noon, Interfaces: map[string]Interface{"eni-1": {}}})
+	want(3*time.Minute, false) // found
+}

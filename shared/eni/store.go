@@ -22,6 +22,7 @@ type Store struct {
 	checked   time.Time
 	snapshots map[string]loaded // by key
 	known     atomic.Pointer[map[string]Interface]
+	missed    atomic.Bool // Lookup found nothing
 }
 
 type loaded struct {
@@ -39,7 +40,25 @@ func (s *Store) Lookup(id string) (i Interface, ok bool) {
 	if known := s.known.Load(); known != nil {
 		i, ok = (*known)[id]
 	}
+	if !ok {
+		s.missed.Store(true)
+	}
 	return i, ok
+}
+
+// Wanted reports whether Lookup was in vain since the last call and every snapshot is old: a new one may say more.
+func (s *Store) Wanted(now time.Time) bool {
+	if !s.missed.Swap(false) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.snapshots {
+		if now.Sub(l.Taken) < s.every {
+			return false
+		}
+	}
+	return true
 }
 
 // Refresh reads the snapshots that are new. What can't be read is a note each for the task's result, never an error: what

@@ -4,12 +4,16 @@ package main
 import (
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
 	"stepsiem/shared/blob"
 	"stepsiem/shared/task"
 )
 
 func main() {
 	cfg := task.Must(task.Env[Config]())
-	store := blob.NewS3(task.Must(task.AWS()))
-	task.Start(task.Must(New(cfg, store, time.Now)).Handle)
+	aws := task.Must(task.AWS())
+	parser := task.Must(New(cfg, blob.NewS3(aws), time.Now))
+	parser.Lambda = lambda.NewFromConfig(aws)
+	task.Start(parser.Handle)
 }

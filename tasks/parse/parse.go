@@ -31,6 +31,7 @@ type Config struct {
 	KeepFlows        string `env:"KEEP_FLOWS"`
 	AuthlogFilter    string `env:"AUTHLOG_FILTER"`
 	FlowLogFormat    string `env:"FLOW_LOG_FORMAT"`
+	SnapshotFunction string `env:"ENI_SNAPSHOT_FUNCTION"`
 }
 
 // A chunk ends at whichever comes first. Sizes double with every quarter of the allowed chunks used up, so that a group
@@ -45,6 +46,7 @@ const (
 // Parser reads groups of objects.
 type Parser struct {
 	Config
+	Lambda   invoker // calls EniSnapshot; nil: nobody does
 	store    blob.Store
 	now      func() time.Time
 	earliest time.Time
@@ -105,6 +107,7 @@ func (p *Parser) Handle(ctx context.Context, in batch.Group) (batch.Parsed, erro
 		return batch.Parsed{}, err
 	}
 	ledger.Chunks, out.Chunks = w.tallies, w.chunks
+	ledger.Notes = append(ledger.Notes, p.snapshot(ctx, now)...)
 	if out.Read != out.Documents+out.Quarantined+out.Filtered {
 		return batch.Parsed{}, fault.New(fault.Bug, "group %s does not add up: read %d, documents %d, quarantined %d, filtered %d", in.Group, out.Read, out.Documents, out.Quarantined, out.Filtered)
 	}
