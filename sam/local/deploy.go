@@ -48,6 +48,7 @@ func (c Config) parameters(s *Stack, declared map[string]bool) map[string]string
 		"SearchEndpoint":        s.Search,
 		"SearchAuth":            "basic", // and no secret: OpenSearch has no users here
 		"IngestWindowSeconds":   "1",
+		"RedeliverySeconds":     "60", // what had to wait for OpenSearch is looked at again in a minute
 		"OutagePatienceSeconds": "20", // a stopped server shows as a failed execution within a minute
 	}
 	if runtime.GOARCH == "amd64" {
