@@ -19,9 +19,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"stepsiem/sam/local"
 	"stepsiem/shared/batch"
@@ -325,6 +329,99 @@ func TestSpoiledObjects(t *testing.T) {
 	}
 	if docs := documents(t, "cwl-vpcflowlog-*", `{"wildcard":{"log.file.path":"*/spoiled/cut.log.gz"}}`); len(docs) < 5000 {
 		t.Errorf("only %d documents of the readable half", len(docs))
+	}
+}
+
+// TestLargePlan makes one execution too small for a prefix: its parts run as executions of their own, and the ledger of the
+// whole closes.
+func TestLargePlan(t *testing.T) {
+	limits(t, map[string]string{"GROUP_OBJECTS": "2", "MAX_GROUPS": "2"})
+	const objects, lines = 10, 20 // beside the landing bucket, so that no event ingests them before
+	for i := range objects {
+		key := fmt.Sprintf("large/%02d.log", i)
+		if _, err := room.S3().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &room.DataBucket, Key: &key, Body: strings.NewReader(flows(200+i, lines))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := execute(t, "large", batch.Request{Bucket: room.DataBucket, Prefix: "large/"})
+	if d.Status != sfntypes.ExecutionStatusSucceeded {
+		t.Fatalf("%s: %s %s", d.Status, aws.ToString(d.Error), aws.ToString(d.Cause))
+	}
+	var a batch.Account
+	if err := json.Unmarshal([]byte(aws.ToString(d.Output)), &a); err != nil {
+		t.Fatal(err)
+	}
+	if a.Total.Objects != objects || a.Total.Indexed != objects*lines || !a.Total.Closed() {
+		t.Errorf("account is %+v", a)
+	}
+}
+
+// limits changes Plan's environment for one test.
+func limits(t *testing.T, change map[string]string) {
+	t.Helper()
+	client, name := lambda.NewFromConfig(room.AWSConfig()), aws.String("stepsiem-plan")
+	was, err := client.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(ctx context.Context, variables map[string]string) {
+		_, err := client.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{FunctionName: name, Environment: &lambdatypes.Environment{Variables: variables}})
+		if err == nil {
+			err = lambda.NewFunctionUpdatedV2Waiter(client).Wait(ctx, &lambda.GetFunctionInput{FunctionName: name}, time.Minute)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	variables := maps.Clone(was.Environment.Variables)
+	maps.Copy(variables, change)
+	set(t.Context(), variables)
+	t.Cleanup(func() { set(context.Background(), was.Environment.Variables) })
+}
+
+// TestPoisonMessage puts something unreadable into the queue between good objects: it ends in the dead-letter queue, alone.
+func TestPoisonMessage(t *testing.T) {
+	client, functions := sqs.NewFromConfig(room.AWSConfig()), lambda.NewFromConfig(room.AWSConfig())
+	start, err := functions.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("stepsiem-start")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := aws.String(start.Environment.Variables["DEAD_LETTER_QUEUE_URL"])
+	sources, err := functions.ListEventSourceMappings(t.Context(), &lambda.ListEventSourceMappingsInput{FunctionName: start.FunctionName})
+	if err != nil || len(sources.EventSourceMappings) != 1 {
+		t.Fatal(sources, err)
+	}
+	arn := aws.ToString(sources.EventSourceMappings[0].EventSourceArn)
+	queue, err := client.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String(arn[strings.LastIndex(arn, ":")+1:])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const poison = `{"this":"is no event"}`
+	if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: queue.QueueUrl, MessageBody: aws.String(poison)}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, "authlog/poison.log", []byte(auth()))
+	deadline := time.Now().Add(time.Minute)
+	for len(documents(t, "cwl-authlog-*", `{"wildcard":{"log.file.path":"*/poison.log"}}`)) < 3 {
+		if time.Now().After(deadline) {
+			t.Fatal("the good object beside the poison is not indexed")
+		}
+		time.Sleep(time.Second)
+	}
+	for {
+		out, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: dead, MaxNumberOfMessages: 10, WaitTimeSeconds: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Messages) > 0 {
+			if len(out.Messages) != 1 || aws.ToString(out.Messages[0].Body) != poison {
+				t.Errorf("the dead-letter queue holds %d messages, the first %q", len(out.Messages), aws.ToString(out.Messages[0].Body))
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the poison is not in the dead-letter queue")
+		}
 	}
 }
 

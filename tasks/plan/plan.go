@@ -18,17 +18,17 @@ import (
 
 // Config is Plan's environment.
 type Config struct {
-	WorkBucket string `env:"WORK_BUCKET"`
+	WorkBucket   string `env:"WORK_BUCKET"`
+	GroupBytes   int64  `env:"GROUP_BYTES"`   // stored bytes that one Parse reads
+	GroupObjects int    `env:"GROUP_OBJECTS"` // objects that one Parse reads
+	MaxGroups    int    `env:"MAX_GROUPS"`    // of one execution; a larger plan becomes parts
 }
 
 // Limits keep an execution far below 25,000 events of history and 256 KiB of state: a chunk costs about 21 events.
 const (
-	GroupBytes   = 32 << 20 // stored bytes that one Parse reads
-	GroupObjects = 200
-	MaxGroups    = 40
-	MaxChunks    = 300
-	MaxParts     = 2000
-	MaxRequest   = 64 << 20 // bytes of a request that comes through S3
+	MaxChunks  = 300
+	MaxParts   = 2000
+	MaxRequest = 64 << 20 // bytes of a request that comes through S3
 )
 
 // Planner splits a request into groups, or into parts when it is larger than one execution.
@@ -76,8 +76,8 @@ func (p *Planner) Handle(ctx context.Context, in Input) (batch.Plan, error) {
 	for i := range objects {
 		plan.Bytes += objects[i].Size
 	}
-	groups := split(objects)
-	if len(groups) > MaxGroups {
+	groups := p.split(objects)
+	if len(groups) > p.MaxGroups {
 		return p.parts(ctx, plan, groups)
 	}
 	replay := strings.Contains(in.Execution, "-rerun") || strings.Contains(in.Execution, "-replay")
@@ -200,10 +200,10 @@ func drop(objects []batch.Object, dropped map[string]int) []batch.Object {
 }
 
 // split makes groups of neighbouring objects by size and number.
-func split(objects []batch.Object) (groups [][]batch.Object) {
+func (p *Planner) split(objects []batch.Object) (groups [][]batch.Object) {
 	first, size := 0, int64(0)
 	for i := range objects {
-		if i > first && (size+objects[i].Size > GroupBytes || i-first >= GroupObjects) {
+		if i > first && (size+objects[i].Size > p.GroupBytes || i-first >= p.GroupObjects) {
 			groups = append(groups, objects[first:i])
 			first, size = i, 0
 		}
@@ -223,9 +223,9 @@ type part struct {
 // parts leaves a plan larger than one execution as many requests, which a Distributed Map reads.
 func (p *Planner) parts(ctx context.Context, plan batch.Plan, groups [][]batch.Object) (batch.Plan, error) {
 	var list []part
-	for first := 0; first < len(groups); first += MaxGroups {
+	for first := 0; first < len(groups); first += p.MaxGroups {
 		var req batch.Request
-		for _, g := range groups[first:min(first+MaxGroups, len(groups))] {
+		for _, g := range groups[first:min(first+p.MaxGroups, len(groups))] {
 			req.Objects = append(req.Objects, g...)
 		}
 		key := fmt.Sprintf("%s/parts/%04d.json", plan.Run, len(list)+1)
