@@ -87,7 +87,7 @@ func (o *parseOptions) sink(c *call) (*parseSink, format.Options, error) {
 	s := &parseSink{out: c.out, bulk: o.bulk}
 	var databases []*geo.Database
 	for _, name := range o.geo {
-		d, err := open(name, geo.Open)
+		d, err := open(name, geo.OpenUnverified)
 		if err != nil {
 			return nil, opt, err
 		}

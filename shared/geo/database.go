@@ -27,15 +27,25 @@ const sampled = 1000
 // not change afterwards. The whole search tree and every record are checked, which takes about a second for 70 MB. A file
 // that is corrupt or holds nothing that documents carry is fault.BadInput; name says in errors which one it was.
 func Open(name string, data []byte) (*Database, error) {
+	d, err := OpenUnverified(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if len(d.reader.Metadata.Description) == 0 { // Verify insists on one; DB-IP's files as packed by ip-location-db have none
+		d.reader.Metadata.Description = map[string]string{"en": d.reader.Metadata.DatabaseType}
+	}
+	if err := d.reader.Verify(); err != nil {
+		return nil, fault.New(fault.BadInput, "verify geo database %s: %w", name, err)
+	}
+	return d, nil
+}
+
+// OpenUnverified is Open for a file that is named anew for every short run: only a few addresses are looked up. A corrupt
+// record elsewhere is then a place that is not known.
+func OpenUnverified(name string, data []byte) (*Database, error) {
 	r, err := maxminddb.OpenBytes(data)
 	if err != nil {
 		return nil, fault.New(fault.BadInput, "open geo database %s: %w", name, err)
-	}
-	if len(r.Metadata.Description) == 0 { // Verify insists on one; DB-IP's files as packed by ip-location-db have none
-		r.Metadata.Description = map[string]string{"en": r.Metadata.DatabaseType}
-	}
-	if err := r.Verify(); err != nil {
-		return nil, fault.New(fault.BadInput, "verify geo database %s: %w", name, err)
 	}
 	d := &Database{name, r}
 	for _, a := range probes {
