@@ -44,11 +44,11 @@ const endOfTime = 253402300800
 
 func (f *flow) sides() bool { return f.srcIP.IsValid() || f.dstIP.IsValid() }
 
-// read splits line by the first plan that has as many fields, and checks every field.
-func (p *parser) read(line []byte, f *flow) error {
+// read splits line by the first of plans that has as many fields, and checks every field.
+func (p *parser) read(plans []*plan, line []byte, f *flow) error {
 	err := errLong
 	if len(line) <= maxLine {
-		for _, p.plan = range p.plans {
+		for _, p.plan = range plans {
 			if err = p.split(line); err == nil {
 				return p.check(line, f)
 			}

@@ -15,6 +15,9 @@ type parser struct {
 	ends   [maxFields + 1]int32
 	plain  bool // the line at hand needs no escapes
 	faces  []face
+	// extracted is the plan of the last line whose subscription named its fields, in this order.
+	extracted *plan
+	order     string
 }
 
 func newParser(c *Config, plans []*plan) *parser {
@@ -34,8 +37,14 @@ func (p *parser) Parse(record []byte, d *event.Doc) error {
 			return event.ErrSkip
 		}
 	}
+	plans := p.plans
+	if d.Origin != nil && len(d.Origin.Fields) > 0 {
+		if o := p.ordered(d.Origin.Fields, record); o != nil {
+			plans = []*plan{o}
+		}
+	}
 	var f flow
-	if err := p.read(record, &f); err != nil {
+	if err := p.read(plans, record, &f); err != nil {
 		return err
 	}
 	src, dst := remote(f.srcIP, f.pktSrcIP), remote(f.dstIP, f.pktDstIP)

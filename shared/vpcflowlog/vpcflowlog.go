@@ -82,7 +82,7 @@ func (f *Format) Sniff(record []byte) int {
 		return 100
 	}
 	var fl flow
-	switch err := f.open().read(record, &fl); {
+	switch err := f.open().read(f.plans, record, &fl); {
 	case err == nil && (fl.sides() || fl.outcome != unstated):
 		return 95
 	case err == nil:
