@@ -3,6 +3,7 @@ package join
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +11,10 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
+	"stepsiem/shared/batch"
+	"stepsiem/shared/blob"
 	"stepsiem/shared/event"
+	"stepsiem/shared/fault"
 	"stepsiem/shared/indicator"
 )
 
@@ -116,6 +120,19 @@ func ReadAddresses(r io.Reader) (list []netip.Addr, err error) {
 		return err
 	})
 	return list, err
+}
+
+// Addresses reads the addresses of a chunk from the work bucket, where Parse left them: without them is a bug.
+func Addresses(ctx context.Context, from blob.Store, work string, c *batch.Chunk) ([]netip.Addr, error) {
+	body, _, err := from.Get(ctx, work, batch.AddressesKey(c.Run, c.Chunk), "")
+	if fault.Of(err) == fault.NotFound {
+		return nil, fault.New(fault.Bug, "read addresses: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return ReadAddresses(body)
 }
 
 // WriteGeo stores geo answers, a line for each address, empty where nothing is known.

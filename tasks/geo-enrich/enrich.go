@@ -9,7 +9,6 @@ import (
 
 	"stepsiem/shared/batch"
 	"stepsiem/shared/blob"
-	"stepsiem/shared/fault"
 	"stepsiem/shared/geo"
 	"stepsiem/shared/join"
 )
@@ -39,15 +38,7 @@ func (e *Enricher) Handle(ctx context.Context, in batch.Chunk) (batch.Fact, erro
 		return out, err
 	}
 	out.Note = note
-	body, _, err := e.Store.Get(ctx, e.WorkBucket, batch.AddressesKey(in.Run, in.Chunk), "")
-	if fault.Of(err) == fault.NotFound {
-		return out, fault.New(fault.Bug, "read addresses: %w", err)
-	}
-	if err != nil {
-		return out, err
-	}
-	defer body.Close()
-	addresses, err := join.ReadAddresses(body)
+	addresses, err := join.Addresses(ctx, e.Store, e.WorkBucket, &in)
 	if err != nil {
 		return out, err
 	}

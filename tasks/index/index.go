@@ -363,22 +363,18 @@ func (j *job) catchUp(ctx context.Context) error {
 	}
 	now := join.Facts{Version: set.Version()}
 	changed := map[int32]bool{}
-	err = j.open(ctx, batch.AddressesKey(j.in.Chunk.Run, j.in.Chunk.Chunk), func(r io.Reader) error {
-		addresses, err := join.ReadAddresses(r)
-		if err != nil {
-			return err
-		}
-		now.Threat = join.Match(set, addresses)
-		for n := range addresses {
-			was, is := j.facts.Threat[int32(n)], now.Threat[int32(n)]
-			if !was.Same(is) {
-				changed[int32(n)] = true
-			}
-		}
-		return nil
-	})
-	if err != nil || len(changed) == 0 {
+	addresses, err := join.Addresses(ctx, j.x.Store, j.x.WorkBucket, &j.in.Chunk)
+	if err != nil {
 		return err
+	}
+	now.Threat = join.Match(set, addresses)
+	for n := range int32(len(addresses)) {
+		if was, is := j.facts.Threat[n], now.Threat[n]; !was.Same(is) {
+			changed[n] = true
+		}
+	}
+	if len(changed) == 0 {
+		return nil
 	}
 	return j.send(ctx, func(emit func(*event.Chunk, *event.Record, func([]byte) []byte) error) error {
 		return j.each(ctx, func(typ string, c *event.Chunk, r *event.Record) error {

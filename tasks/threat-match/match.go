@@ -7,7 +7,6 @@ import (
 
 	"stepsiem/shared/batch"
 	"stepsiem/shared/blob"
-	"stepsiem/shared/fault"
 	"stepsiem/shared/indicator"
 	"stepsiem/shared/join"
 )
@@ -37,15 +36,7 @@ func (m *Matcher) Handle(ctx context.Context, in batch.Chunk) (batch.Fact, error
 	var matches map[int32]*indicator.Match
 	if set != nil {
 		out.Version = set.Version()
-		body, _, err := m.Store.Get(ctx, m.WorkBucket, batch.AddressesKey(in.Run, in.Chunk), "")
-		if fault.Of(err) == fault.NotFound {
-			return out, fault.New(fault.Bug, "read addresses: %w", err)
-		}
-		if err != nil {
-			return out, err
-		}
-		defer body.Close()
-		addresses, err := join.ReadAddresses(body)
+		addresses, err := join.Addresses(ctx, m.Store, m.WorkBucket, &in)
 		if err != nil {
 			return out, err
 		}
