@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,7 +115,7 @@ func (p *Planner) objects(ctx context.Context, req batch.Request) ([]batch.Objec
 				return nil, fault.New(fault.BadInput, "objects[%d]: bucket and key are both needed", i)
 			}
 		}
-		return req.Objects, nil
+		return slices.Clone(req.Objects), nil
 	}
 	if req.Bucket == "" {
 		return nil, fault.New(fault.BadInput, `nothing to ingest: give {"objects":[{"bucket","key"}]} or {"bucket","prefix","from","to"}`)
