@@ -3,6 +3,8 @@ package blob
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -47,6 +49,16 @@ func Read(ctx context.Context, s Store, bucket, key string, limit int64) ([]byte
 	}
 	defer body.Close()
 	return io.ReadAll(io.LimitReader(body, limit))
+}
+
+// PutJSON writes v as an object.
+func PutJSON(ctx context.Context, s Store, bucket, key string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", key, err)
+	}
+	_, err = s.Put(ctx, bucket, key, raw, nil)
+	return err
 }
 
 // Bucket is one bucket of a store.

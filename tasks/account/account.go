@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -53,12 +52,7 @@ func (a *Accountant) Handle(ctx context.Context, in Input) (batch.Account, error
 	if err != nil {
 		return batch.Account{}, err
 	}
-	raw, err := json.Marshal(d)
-	if err != nil {
-		return batch.Account{}, fmt.Errorf("encode account: %w", err)
-	}
-	_, err = a.Store.Put(ctx, a.WorkBucket, d.Detail, raw, nil)
-	return d.Account, err
+	return d.Account, blob.PutJSON(ctx, a.Store, a.WorkBucket, d.Detail, d)
 }
 
 func (a *Accountant) groups(ctx context.Context, in *Input) (detail, error) {

@@ -408,10 +408,5 @@ func (j *job) finish(ctx context.Context) error {
 			ledger.Notes = append(ledger.Notes, n)
 		}
 	}
-	raw, err := json.Marshal(ledger)
-	if err != nil {
-		return fmt.Errorf("encode ledger: %w", err)
-	}
-	_, err = j.x.Store.Put(ctx, j.x.WorkBucket, batch.LedgerKey(j.in.Chunk.Run, j.in.Chunk.Chunk), raw, nil)
-	return err
+	return blob.PutJSON(ctx, j.x.Store, j.x.WorkBucket, batch.LedgerKey(j.in.Chunk.Run, j.in.Chunk.Chunk), ledger)
 }

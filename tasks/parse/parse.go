@@ -111,7 +111,7 @@ func (p *Parser) Handle(ctx context.Context, in batch.Group) (batch.Parsed, erro
 	if out.Read != out.Documents+out.Quarantined+out.Filtered {
 		return batch.Parsed{}, fault.New(fault.Bug, "group %s does not add up: read %d, documents %d, quarantined %d, filtered %d", in.Group, out.Read, out.Documents, out.Quarantined, out.Filtered)
 	}
-	return out, p.put(ctx, batch.LedgerKey(in.Run, in.Group), ledger)
+	return out, blob.PutJSON(ctx, p.store, p.WorkBucket, batch.LedgerKey(in.Run, in.Group), ledger)
 }
 
 // ours is the kind of an error about one of our own work objects: a missing one is a bug.
@@ -120,15 +120,6 @@ func ours(err error) fault.Kind {
 		return k
 	}
 	return fault.Bug
-}
-
-func (p *Parser) put(ctx context.Context, key string, v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", key, err)
-	}
-	_, err = p.store.Put(ctx, p.WorkBucket, key, raw, nil)
-	return err
 }
 
 // object reads one object. One that is gone or that nobody can name is set aside whole.

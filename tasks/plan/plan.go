@@ -87,7 +87,7 @@ func (p *Planner) Handle(ctx context.Context, in Input) (batch.Plan, error) {
 		for i := range g {
 			out.Bytes += g[i].Size
 		}
-		if err := p.put(ctx, batch.GroupKey(out.Run, out.Group), g); err != nil {
+		if err := blob.PutJSON(ctx, p.Store, p.WorkBucket, batch.GroupKey(out.Run, out.Group), g); err != nil {
 			return batch.Plan{}, err
 		}
 		plan.Groups = append(plan.Groups, out)
@@ -96,15 +96,6 @@ func (p *Planner) Handle(ctx context.Context, in Input) (batch.Plan, error) {
 		plan.Groups = []batch.Group{}
 	}
 	return plan, nil
-}
-
-func (p *Planner) put(ctx context.Context, key string, v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", key, err)
-	}
-	_, err = p.Store.Put(ctx, p.WorkBucket, key, raw, nil)
-	return err
 }
 
 // objects lists what a request asks for.
@@ -230,7 +221,7 @@ func (p *Planner) parts(ctx context.Context, plan batch.Plan, groups [][]batch.O
 			req.Objects = append(req.Objects, g...)
 		}
 		key := fmt.Sprintf("%s/parts/%04d.json", plan.Run, len(list)+1)
-		if err := p.put(ctx, key, req); err != nil {
+		if err := blob.PutJSON(ctx, p.Store, p.WorkBucket, key, req); err != nil {
 			return batch.Plan{}, err
 		}
 		list = append(list, part{batch.Pointer{Bucket: p.WorkBucket, Key: key}})
@@ -240,5 +231,5 @@ func (p *Planner) parts(ctx context.Context, plan batch.Plan, groups [][]batch.O
 	}
 	plan.Parts = &batch.Pointer{Bucket: p.WorkBucket, Key: plan.Run + "/parts.json"}
 	plan.Large, plan.Groups = true, []batch.Group{}
-	return plan, p.put(ctx, plan.Parts.Key, list)
+	return plan, blob.PutJSON(ctx, p.Store, p.WorkBucket, plan.Parts.Key, list)
 }
