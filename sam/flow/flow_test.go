@@ -43,7 +43,28 @@ var room stage // set up once by TestMain, which is what the tests of this packa
 
 func TestMain(m *testing.M) { os.Exit(setUp(m)) }
 
+// watch looks at every file that siem up builds from in a process of its own, so that go test does not take a result from its
+// cache when one of them has changed.
+func watch() error {
+	for _, root := range []string{"../../tasks", "../../shared", "../../statemachines", "../../kibana", "../../sam", "../../template.yaml", "../../go.mod", "../../go.sum"} {
+		err := filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func setUp(m *testing.M) int {
+	if err := watch(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "flow")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
