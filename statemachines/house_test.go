@@ -296,7 +296,7 @@ func TestHouseRules(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{"  GeoEnrichFunction:\n", "  GeoFunction:\n", "tasks/geo-enrich: no GeoEnrichFunction in the template"},
 		{"  GeoEnrichFunction:\n", "  GeoFunction:\n", "GeoFunction: no folder in tasks/"},
-		{"Metadata: {BuildMethod: makefile}", "Metadata: {BuildMethod: go1.x}", "StartFunction: is not built by the Makefile"},
+		{"Metadata: {BuildMethod: makefile}", "Metadata: {BuildMethod: go1.x}", "SubscribeFunction: is not built by the Makefile"},
 		{"FunctionName: !Sub ${AWS::StackName}-start", "FunctionName: start", `StartFunction: is called "start"`},
 		{"LogGroup: !Ref StartLog", "LogGroup: !Ref PlanLog", `StartFunction: logs to "!Ref PlanLog"`},
 		{"      Timeout: 60\n", "      Role: everything\n", "StartFunction: has no role of its own"},

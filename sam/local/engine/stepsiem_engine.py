@@ -276,3 +276,79 @@ def correct_s3_events():
         return entry
 
     EventBridgeNotifier._get_event_payload = staticmethod(corrected)
+
+
+@hooks.on_infra_start()
+def call_custom_resources():
+    """The engine skips custom resources; here CloudFormation invokes their function and waits for its answer, as on AWS.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html"""
+    from localemu.services.cloudformation.resource_provider import (OperationStatus, ProgressEvent, ResourceProvider,
+                                                                    ResourceProviderExecutor)
+
+    def texts(v):  # CloudFormation hands every scalar over as a string
+        if isinstance(v, dict):
+            return {k: texts(x) for k, x in v.items()}
+        if isinstance(v, list):
+            return [texts(x) for x in v]
+        return str(v).lower() if isinstance(v, bool) else str(v)
+
+    class CustomResource(ResourceProvider):
+        SCHEMA = {"primaryIdentifier": ["/properties/PhysicalResourceId"]}
+
+        def create(self, request):
+            return self.call(request, "Create")
+
+        def update(self, request):
+            return self.call(request, "Update")
+
+        def delete(self, request):
+            return self.call(request, "Delete")
+
+        def call(self, request, kind):
+            state, old = request.desired_state or {}, request.previous_state or {}
+            properties = {k: v for k, v in state.items() if k != "PhysicalResourceId"}
+            answers = queue.Queue()
+
+            class Answer(BaseHTTPRequestHandler):
+                def log_message(self, *args):
+                    pass
+
+                def do_PUT(self):
+                    answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                    self.send_response(200)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+
+            with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+                event = {
+                    "RequestType": kind, "RequestId": f"{time.time_ns()}", "StackId": request.stack_id,
+                    "ResponseURL": "http://127.0.0.1:%d/" % server.server_address[1],
+                    "ResourceType": request.resource_type, "LogicalResourceId": request.logical_resource_id,
+                    "ResourceProperties": texts(properties)}
+                if kind != "Create":
+                    event["PhysicalResourceId"] = (old or state).get("PhysicalResourceId", "")
+                if kind == "Update":
+                    event["OldResourceProperties"] = texts({k: v for k, v in old.items() if k != "PhysicalResourceId"})
+                client = request.aws_client_factory.lambda_
+                client.get_waiter("function_active_v2").wait(FunctionName=properties["ServiceToken"], WaiterConfig={"Delay": 1})
+                out = client.invoke(FunctionName=properties["ServiceToken"], Payload=json.dumps(event).encode())
+                if out.get("FunctionError"):
+                    said = out["Payload"].read().decode(errors="replace")
+                    answer = {"Status": "FAILED", "Reason": said}
+                else:
+                    answer = answers.get(timeout=10)
+                server.shutdown()
+            if answer["Status"] != "SUCCESS":
+                return ProgressEvent(status=OperationStatus.FAILED, resource_model={}, message=answer.get("Reason", "no reason"))
+            model = {**properties, **(answer.get("Data") or {}), "PhysicalResourceId": answer["PhysicalResourceId"]}
+            return ProgressEvent(status=OperationStatus.SUCCESS, resource_model=model)
+
+    found = ResourceProviderExecutor.try_load_resource_provider
+
+    def load(resource_type):
+        if resource_type and resource_type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+            return CustomResource()
+        return found(resource_type)
+
+    ResourceProviderExecutor.try_load_resource_provider = staticmethod(load)
