@@ -281,6 +281,26 @@ func invocable(r *yaml.Node) map[string]bool {
 	return allowed
 }
 
+// TestParameters: each has a description and stands in one group of the console's form.
+func TestParameters(t *testing.T) {
+	h := readHouse(t)
+	grouped := map[string]int{}
+	for _, g := range get(h.template, "Metadata", "AWS::CloudFormation::Interface", "ParameterGroups").Content {
+		for _, p := range get(g, "Parameters").Content {
+			grouped[p.Value]++
+		}
+	}
+	for name, p := range members(get(h.template, "Parameters")) {
+		if value(get(p, "Description")) == "" || grouped[name] != 1 {
+			t.Errorf("%s: has description %q and stands in %d groups", name, value(get(p, "Description")), grouped[name])
+		}
+		delete(grouped, name)
+	}
+	for name := range grouped {
+		t.Errorf("%s: is in a group and no parameter", name)
+	}
+}
+
 func TestHouse(t *testing.T) {
 	for _, p := range readHouse(t).problems(t) {
 		t.Error(p)
