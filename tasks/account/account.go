@@ -12,17 +12,20 @@ import (
 	"stepsiem/shared/batch"
 	"stepsiem/shared/blob"
 	"stepsiem/shared/fault"
+	"stepsiem/shared/metric"
 )
 
 // Config is Account's environment.
 type Config struct {
 	WorkBucket string `env:"WORK_BUCKET"`
+	StackName  string `env:"STACK_NAME"`
 }
 
 // Accountant adds up what the other tasks left in the ledger.
 type Accountant struct {
 	Config
-	Store blob.Store
+	Store   blob.Store
+	Metrics metric.Writer
 }
 
 // Input is the plan with its groups done, by name, or with the runs of its parts.
@@ -49,8 +52,17 @@ func (a *Accountant) Handle(ctx context.Context, in Input) (batch.Account, error
 	} else {
 		d, err = a.groups(ctx, &in)
 	}
+	if fault.Of(err) == fault.Bug {
+		a.Metrics.Put(map[metric.Name]int64{metric.LedgerUnbalanced: 1})
+	}
 	if err != nil {
 		return batch.Account{}, err
+	}
+	if !in.Large { // its parts have counted theirs
+		a.Metrics.Put(map[metric.Name]int64{
+			metric.Objects: d.Total.Objects, metric.RecordsRead: d.Total.Read, metric.RecordsIndexed: d.Total.Indexed, metric.RecordsDuplicate: d.Total.Duplicate,
+			metric.RecordsQuarantined: d.Total.Quarantined, metric.RecordsFiltered: d.Total.Filtered, metric.LedgerUnbalanced: 0,
+		})
 	}
 	return d.Account, blob.PutJSON(ctx, a.Store, a.WorkBucket, d.Detail, d)
 }
